@@ -1,0 +1,188 @@
+"""The engine: where the data lives, and the pool of connections to it."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any, Self
+
+from sqlalchemy import MetaData
+
+from andamios.core.connection import ConnectionManager
+from andamios.core.factory import ENGINE_CONFIG, create_engine
+from andamios.core.loop import prefer_uvloop
+from andamios.core.session import SessionManager
+from andamios.core.urls import make_url
+from andamios.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from types import TracebackType
+
+    from sqlalchemy.engine import URL
+    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.orm import DeclarativeBase
+
+__all__ = ["AndamiosEngine"]
+
+ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
+
+
+class AndamiosEngine:
+    """
+    An asynchronous engine with a pool, the same on SQLite, PostgreSQL and MySQL.
+
+    Nothing connects until the first use. ``async with engine:`` connects at once, so that a
+    wrong address shows at the start, and disposes of the pool at the end.
+
+    Args:
+        url: A database URL; a bare scheme gets its asynchronous driver.
+        uvloop: Whether to make uvloop the event loop where nothing else was chosen.
+        options: Any key of :data:`ENGINE_CONFIG` and anything that SQLAlchemy's
+            ``create_async_engine`` takes.
+
+    Raises:
+        ConfigurationError: The URL or an option is wrong.
+        MissingDependencyError: The driver is not installed.
+
+    Example:
+        >>> import andamios
+        >>> from sqlalchemy import text
+        >>> async def main() -> int:
+        ...     async with andamios.AndamiosEngine("sqlite://") as engine:
+        ...         async with engine.session() as session:
+        ...             return await session.scalar(text("SELECT 42"))
+        >>> andamios.run(main())
+        42
+    """
+
+    def __init__(self, url: str | URL, *, uvloop: bool = True, **options: Any) -> None:
+        self._url = make_url(url)
+        self._async_engine = create_engine(self._url, options)
+        self._connections = ConnectionManager(self)
+        if uvloop:
+            prefer_uvloop()
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Self:
+        """
+        Build an engine from ``ANDAMIOS_DATABASE_URL``, ``ANDAMIOS_POOL_SIZE`` and so on.
+
+        Args:
+            environ: Where to read; default: the process's environment. Every key of
+                :data:`ENGINE_CONFIG` is read in capitals, behind ``ANDAMIOS_``.
+
+        Raises:
+            ConfigurationError: The URL is not set, or a value cannot be read.
+        """
+        environ = os.environ if environ is None else environ
+        url = environ.get("ANDAMIOS_DATABASE_URL")
+        if not url:
+            raise ConfigurationError(
+                "ANDAMIOS_DATABASE_URL is not set. Set it, for instance, to sqlite:///app.db."
+            )
+        found = {key: environ.get(f"ANDAMIOS_{key.upper()}") for key in ENGINE_CONFIG}
+        options = {
+            key: _read_option(key, text) for key, text in found.items() if text is not None
+        }
+        return cls(url, **options)
+
+    @property
+    def url(self) -> URL:
+        """The URL, with its driver; its text hides the password."""
+        return self._url
+
+    @property
+    def backend(self) -> str:
+        """``sqlite``, ``postgresql``, ``mysql`` or ``mariadb``."""
+        return self._async_engine.dialect.name
+
+    @property
+    def async_engine(self) -> AsyncEngine:
+        """SQLAlchemy's engine, for what has no word here."""
+        return self._async_engine
+
+    @property
+    def connections(self) -> ConnectionManager:
+        """The live pool."""
+        return self._connections
+
+    def session(
+        self, *, read_only: bool = False, isolation: str | None = None
+    ) -> SessionManager:
+        """
+        Open a session for the length of an ``async with`` block.
+
+        Args:
+            read_only: Refuse writes; on SQLite readers do not wait for the writer.
+            isolation: For instance ``"SERIALIZABLE"``; None is the server's own default.
+                SQLite is always serializable and so satisfies every level.
+
+        Returns:
+            A manager that commits when the block ends and rolls back when it raises.
+
+        Raises:
+            ConfigurationError: No such isolation level.
+        """
+        options: dict[str, Any] = {}
+        if read_only:
+            options = {"andamios_read_only": True, "postgresql_readonly": True}
+        if isolation is not None:
+            options |= self._isolation(isolation)
+        engine = self._async_engine
+        return SessionManager(engine.execution_options(**options) if options else engine)
+
+    def _isolation(self, level: str) -> dict[str, str]:
+        level = level.upper().replace("_", " ")
+        if level not in ISOLATION_LEVELS:
+            raise ConfigurationError(
+                f"Unknown isolation level {level!r}. Levels: {', '.join(ISOLATION_LEVELS)}."
+            )
+        return {} if self.backend == "sqlite" else {"isolation_level": level}
+
+    async def create_all(self, base: type[DeclarativeBase] | MetaData) -> None:
+        """Create the tables of a declarative base or a MetaData that are not there yet."""
+        async with self._connections.acquire() as connection, connection.begin():
+            await connection.run_sync(_metadata(base).create_all)
+
+    async def drop_all(self, base: type[DeclarativeBase] | MetaData) -> None:
+        """Drop the tables of a declarative base or a MetaData, with everything in them."""
+        async with self._connections.acquire() as connection, connection.begin():
+            await connection.run_sync(_metadata(base).drop_all)
+
+    async def open(self) -> None:
+        """Connect once, so that a wrong address, user or password shows now."""
+        async with self._connections.acquire():
+            pass
+
+    async def close(self) -> None:
+        """Close the pool; connections that are in use are closed when they come back."""
+        await self._async_engine.dispose()
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"AndamiosEngine({self._url.render_as_string(hide_password=True)!r})"
+
+
+def _read_option(key: str, text: str) -> Any:
+    if isinstance(ENGINE_CONFIG[key], bool):
+        if text.lower() in {"1", "true", "yes", "on", "0", "false", "no", "off"}:
+            return text.lower() in {"1", "true", "yes", "on"}
+    elif text.lstrip("-").isdigit():
+        return int(text)
+    kind = "true or false" if isinstance(ENGINE_CONFIG[key], bool) else "a whole number"
+    raise ConfigurationError(f"ANDAMIOS_{key.upper()} must be {kind}, not {text!r}.")
+
+
+def _metadata(base: type[DeclarativeBase] | MetaData) -> MetaData:
+    return base if isinstance(base, MetaData) else base.metadata

@@ -1,0 +1,65 @@
+"""Where an engine translates errors: at the two places at which SQLAlchemy meets the driver."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Table, event, exc
+
+from andamios.core.translation import translate
+from andamios.errors import AndamiosError, ConnectionFailedError, QueryError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL, ExceptionContext
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["translate_errors"]
+
+
+def translate_errors(engine: AsyncEngine) -> None:
+    """Make everything that runs on this engine raise Andamios errors."""
+    event.listen(engine.sync_engine, "handle_error", _translate, retval=True)
+
+    def connect(dialect: Any, _record: Any, args: Any, options: Any) -> Any:
+        # Drivers raise OSError, time-outs and errors of their own here, and SQLAlchemy
+        # would let some of them pass as they are.
+        try:
+            return dialect.connect(*args, **options)
+        except (OSError, TimeoutError, dialect.loaded_dbapi.Error) as error:
+            raise _connection_failed(engine.url, error) from error
+
+    event.listen(engine.sync_engine, "do_connect", connect)
+
+
+def _translate(context: ExceptionContext) -> AndamiosError | None:
+    error = translate(
+        context.original_exception,
+        statement=context.statement,
+        table=_written_table(context),
+        is_disconnect=context.is_disconnect and isinstance(context.original_exception, Exception),
+    )
+    if error is None and isinstance(context.sqlalchemy_exception, exc.DBAPIError):
+        return QueryError(
+            f"The database refused the statement: {context.statement}", statement=context.statement
+        )
+    return error
+
+
+def _written_table(context: ExceptionContext) -> Table | None:
+    compiled = getattr(context.execution_context, "compiled", None)
+    table = getattr(getattr(compiled, "statement", None), "table", None)
+    return table if isinstance(table, Table) else None
+
+
+def _connection_failed(url: URL, error: BaseException) -> ConnectionFailedError:
+    known = translate(error, is_disconnect=True)
+    where = f"{url.host}:{url.port}" if url.host and url.port else url.host or url.database
+    # An OSError names an address and a reason, never a secret; a driver's text may
+    # quote the user, so its code stands for it.
+    reason = str(error) if isinstance(error, OSError) else known.code if known else None
+    return ConnectionFailedError(
+        f"Cannot connect to {url.get_backend_name()} at {where}"
+        f" ({reason or type(error).__name__}). Is the server running, and are host, port, user, "
+        "password and database right?",
+        code=known.code if known else None,
+    )

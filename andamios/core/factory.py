@@ -1,0 +1,63 @@
+"""How an engine of SQLAlchemy is built so that every backend behaves alike."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.ext.asyncio import create_async_engine
+
+from andamios.core import mysql, sqlite
+from andamios.core.events import translate_errors
+from andamios.core.pool import check_on_checkout
+from andamios.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import URL
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["ENGINE_CONFIG", "create_engine"]
+
+ENGINE_CONFIG: dict[str, Any] = {
+    "pool_size": 20,
+    "max_overflow": 30,
+    "pool_pre_ping": True,
+    "pool_recycle": 3600,
+    "echo": False,
+}
+"""What an engine uses unless told otherwise; ``pool_recycle`` is in seconds."""
+
+
+def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
+    """
+    Build SQLAlchemy's engine with what each backend needs.
+
+    Args:
+        url: With its driver, as ``make_url`` gives it.
+        options: What overrides :data:`ENGINE_CONFIG`.
+
+    Raises:
+        ConfigurationError: An option is wrong.
+    """
+    options = {**ENGINE_CONFIG, **options}
+    backend = url.get_backend_name()
+    if backend == "sqlite" and sqlite.is_memory(url):
+        url = sqlite.shared_memory_url(url)
+    defaults = {"sqlite": sqlite.connect_args, "mysql": mysql.connect_args}
+    defaults["mariadb"] = mysql.connect_args
+    arguments = defaults[backend]() if backend in defaults else {}
+    arguments |= options.pop("connect_args", {})
+    pre_ping = options.pop("pool_pre_ping")
+    try:
+        engine = create_async_engine(url, connect_args=arguments, **options)
+    except (ArgumentError, TypeError) as error:
+        message = f"An option for the engine is wrong: {error}"
+        raise ConfigurationError(message) from error
+    translate_errors(engine)
+    if backend == "sqlite":
+        sqlite.prepare(engine)
+    elif backend in {"mysql", "mariadb"}:
+        mysql.prepare(engine)
+    if pre_ping and backend != "sqlite":
+        check_on_checkout(engine)
+    return engine

@@ -1,0 +1,197 @@
+"""Sessions: SQLAlchemy's, with translated errors, one task at a time, and never left open."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy.ext.asyncio as sa_asyncio
+import sqlalchemy.orm as sa_orm
+from sqlalchemy.engine import URL
+from sqlalchemy.orm.exc import StaleDataError
+
+from andamios.core import current
+from andamios.core.factory import create_engine
+from andamios.core.guard import translating
+from andamios.core.urls import make_url
+from andamios.core.versions import stale_error, watch_versions
+from andamios.errors import SessionTaskError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+__all__ = ["AsyncSession", "Session", "SessionManager"]
+
+
+class Session(sa_orm.Session):
+    """
+    The synchronous session inside an :class:`AsyncSession`.
+
+    A class of its own, so that what the models layer listens to happens in Andamios'
+    sessions and in nobody else's.
+    """
+
+
+watch_versions(Session)
+
+
+class AsyncSession(sa_asyncio.AsyncSession):
+    """
+    SQLAlchemy's ``AsyncSession``, which can also be opened from an engine of ours or a URL.
+
+    Loaded objects stay readable after a commit. Errors are Andamios'. Two tasks that use
+    it at the same moment get a :class:`SessionTaskError` that says so.
+
+    Args:
+        bind: An :class:`AndamiosEngine`, a database URL, or anything that SQLAlchemy's
+            session binds to. From a URL, the session owns an engine and closes it.
+        options: Anything that SQLAlchemy's ``AsyncSession`` takes.
+
+    Example:
+        >>> import andamios
+        >>> from sqlalchemy import text
+        >>> async def main() -> int:
+        ...     async with andamios.AsyncSession("sqlite://") as session:
+        ...         return await session.scalar(text("SELECT 42"))
+        >>> andamios.run(main())
+        42
+    """
+
+    sync_session_class = Session
+
+    def __init__(self, bind: Any = None, **options: Any) -> None:
+        self._user: asyncio.Task[Any] | None = None
+        self._idle: asyncio.Event | None = None
+        self._owned_engine: sa_asyncio.AsyncEngine | None = None
+        super().__init__(bind=self._resolve(bind), **{"expire_on_commit": False} | options)
+
+    def _resolve(self, bind: Any) -> Any:
+        if isinstance(bind, str | URL):
+            bind = self._owned_engine = create_engine(make_url(bind), {})
+        return getattr(bind, "async_engine", bind)
+
+    @contextmanager
+    def as_current(self) -> Iterator[None]:
+        """
+        Make this the session of this task, for queries and repositories without one.
+
+        Called outside of any task, the first task that needs a session adopts it.
+        """
+        entry = current.enter(self)
+        try:
+            yield
+        finally:
+            current.leave(entry)
+
+    async def close(self) -> None:
+        """
+        Roll back what was not committed and give the connection back.
+
+        Waits for a statement that another task has under way, since a connection cannot
+        be given back in the middle of one.
+        """
+        while self._user is not None and self._user is not asyncio.current_task():
+            self._idle = self._idle or asyncio.Event()
+            await self._idle.wait()
+        await super().close()
+        if self._owned_engine is not None:
+            await self._owned_engine.dispose()
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        task = asyncio.current_task()
+        if self._user is task:
+            yield
+            return
+        if self._user is not None:
+            raise SessionTaskError(
+                "Two tasks use this session at the same moment "
+                f"({self._user.get_name()} and {task.get_name() if task else 'no task'}). "
+                "A session is one connection and one transaction: open one in each task."
+            )
+        self._user = task
+        try:
+            yield
+        finally:
+            self._user = None
+            if self._idle is not None:
+                self._idle.set()
+                self._idle = None
+
+
+def _guarded(name: str) -> Any:
+    """Wrap one of SQLAlchemy's methods, so that the signature stays SQLAlchemy's."""
+    method = getattr(sa_asyncio.AsyncSession, name)
+
+    @functools.wraps(method)
+    async def call(self: AsyncSession, *args: Any, **options: Any) -> Any:
+        with self._in_use(), translating():
+            try:
+                return await method(self, *args, **options)
+            except StaleDataError as error:
+                raise await stale_error(self, error) from error
+
+    return call
+
+
+for _name in (
+    *("connection", "delete", "delete_all", "execute", "flush", "get", "get_one", "merge"),
+    *("merge_all", "refresh", "rollback", "run_sync", "scalar", "scalars", "stream"),
+    *("stream_scalars", "commit"),
+):
+    setattr(AsyncSession, _name, _guarded(_name))
+
+
+class SessionManager:
+    """
+    Opens a session for a block: commits at its end, rolls back when it raises.
+
+    While the block runs, the session is the current one of the task.
+
+    Args:
+        bind: SQLAlchemy's asynchronous engine or connection.
+
+    Example:
+        >>> import andamios
+        >>> from sqlalchemy import text
+        >>> async def main() -> int:
+        ...     engine = andamios.AndamiosEngine("sqlite://")
+        ...     async with engine.session() as session:
+        ...         return await session.scalar(text("SELECT 42"))
+        >>> andamios.run(main())
+        42
+    """
+
+    def __init__(self, bind: sa_asyncio.AsyncEngine | sa_asyncio.AsyncConnection) -> None:
+        self._bind = bind
+        self._session: AsyncSession | None = None
+        self._entry: Any = None
+
+    async def __aenter__(self) -> AsyncSession:
+        if self._session is not None:
+            raise SessionTaskError(
+                "This session manager is in use. Call engine.session() for each block."
+            )
+        # A session that is used after its block would begin a transaction nobody ends.
+        self._session = AsyncSession(self._bind, close_resets_only=False)
+        self._entry = current.enter(self._session)
+        return self._session
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        session, self._session = self._session, None
+        assert session is not None
+        current.leave(self._entry)
+        try:
+            if kind is None:
+                await session.commit()
+        finally:
+            # In a task of its own: a cancellation must not stop the connection's return.
+            await asyncio.shield(asyncio.ensure_future(session.close()))

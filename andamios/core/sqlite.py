@@ -1,0 +1,145 @@
+"""
+What SQLite needs to behave like the servers do.
+
+WAL and a busy time-out, so that readers and the writer do not block each other; foreign
+keys on; explicit transactions (``BEGIN IMMEDIATE`` for those that write, since a read
+that turns into a write in a deferred one fails at once with "database is locked");
+``:memory:`` as one database for all connections of the engine; and types that refuse what
+the servers would refuse.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+import uuid
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL
+
+from andamios.core.sqlite_types import STRICT_TYPES
+from andamios.errors import SessionTaskError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["BUSY_TIMEOUT", "connect_args", "is_memory", "prepare", "shared_memory_url"]
+
+BUSY_TIMEOUT = 10.0
+"""How long a writer waits for another one, in seconds."""
+
+
+class SQLiteConnection(sqlite3.Connection):
+    """A connection that sets itself up in the thread, and so in the one hop, that opens it."""
+
+    def __init__(self, database: Any, *args: Any, **kwargs: Any) -> None:
+        super().__init__(database, *args, **kwargs)
+        self.execute("PRAGMA foreign_keys=ON")
+        if "vfs=memdb" not in str(database):
+            self.execute("PRAGMA journal_mode=WAL")
+        self.create_collation("andamios_decimal", _compare_decimals)
+
+
+def connect_args() -> dict[str, Any]:
+    """Give the arguments for ``sqlite3.connect``; ``isolation_level=None`` leaves BEGIN to us."""
+    return {"factory": SQLiteConnection, "isolation_level": None, "timeout": BUSY_TIMEOUT}
+
+
+def is_memory(url: URL) -> bool:
+    """Whether the URL means a database in memory."""
+    return url.database in {None, "", ":memory:"}
+
+
+def shared_memory_url(url: URL) -> URL:
+    """
+    Name a database in memory that all connections of this engine share.
+
+    SQLite's "memdb" file system shares a database between the connections of a process,
+    with the same locks as a file, where ``:memory:`` gives each connection its own.
+    """
+    name = f"file:/andamios-{uuid.uuid4().hex}"
+    return url.set(database=name).update_query_dict({"vfs": "memdb", "uri": "true"})
+
+
+def prepare(engine: AsyncEngine) -> None:
+    """Register what an engine on SQLite needs."""
+    sync_engine = engine.sync_engine
+    dialect = sync_engine.dialect
+    dialect.colspecs = {**dialect.colspecs, **STRICT_TYPES}
+    in_memory = engine.url.query.get("vfs") == "memdb"
+    if in_memory:
+        _keep_memory(engine)
+    writer = _Writer(blocks_readers=in_memory)
+    event.listen(sync_engine, "begin", writer.begin)
+    event.listen(sync_engine, "commit", writer.end)
+    event.listen(sync_engine, "rollback", writer.end)
+
+
+def _keep_memory(engine: AsyncEngine) -> None:
+    """Hold a database in memory for as long as the engine: it ends with its last connection."""
+    anchors: list[sqlite3.Connection] = []
+
+    def anchor(_connection: Any, _record: Any) -> None:
+        if not anchors:
+            address = f"{engine.url.database}?vfs=memdb"
+            anchors.append(sqlite3.connect(address, uri=True, check_same_thread=False))
+
+    def release(_engine: Any) -> None:
+        while anchors:
+            anchors.pop().close()
+
+    event.listen(engine.sync_engine, "connect", anchor)
+    event.listen(engine.sync_engine, "engine_disposed", release)
+
+
+class _Writer:
+    """
+    Knows which task writes.
+
+    A second writing session in the task that holds the writer would wait for itself until
+    the busy time-out; it is refused at once instead. A database in memory has no WAL, so
+    there a second reading session would wait as well.
+    """
+
+    def __init__(self, *, blocks_readers: bool) -> None:
+        self._blocks_readers = blocks_readers
+        self._task: asyncio.Task[Any] | None = None
+        self._connection: Connection | None = None
+
+    def begin(self, connection: Connection) -> None:
+        options = connection.get_execution_options()
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            return
+        read_only = bool(options.get("andamios_read_only"))
+        task = asyncio.current_task()
+        if task is self._task and (self._blocks_readers or not read_only):
+            raise SessionTaskError(
+                "This task already writes to this SQLite database in another session, and would "
+                "wait for itself. Use that session"
+                + ("." if self._blocks_readers else ", or open this one with read_only=True.")
+            )
+        _set_query_only(connection, read_only=read_only)
+        if read_only:
+            connection.exec_driver_sql("BEGIN")
+            return
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._task, self._connection = task, connection
+
+    def end(self, connection: Connection) -> None:
+        if connection is self._connection:
+            self._task = self._connection = None
+
+
+def _set_query_only(connection: Connection, *, read_only: bool) -> None:
+    if bool(connection.info.get("query_only")) is not read_only:
+        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
+        connection.info["query_only"] = read_only
+
+
+def _compare_decimals(left: str, right: str) -> int:
+    from decimal import Decimal  # noqa: PLC0415  only tables with long decimals need it
+
+    a, b = Decimal(left), Decimal(right)
+    return (a > b) - (a < b)

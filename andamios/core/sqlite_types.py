@@ -1,0 +1,145 @@
+"""
+SQLite's types, as strict as the servers'.
+
+SQLite stores a text of any length in VARCHAR(10), a text in an INTEGER column, and turns
+NUMERIC(20, 6) into a float. These types refuse the first two while binding, and keep
+every digit of the third: up to 15 digits in a REAL, which holds them exactly, more in a
+TEXT with a numeric collation.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import TYPE_CHECKING, Any, cast
+
+from sqlalchemy import types as sa_types
+
+from andamios.core.decimals import fit
+from andamios.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Dialect
+
+__all__ = ["STRICT_TYPES", "StrictInteger", "StrictNumeric", "StrictString"]
+
+REAL_DIGITS = 15
+"""Decimal digits that a 64-bit float always keeps (DBL_DIG)."""
+
+Processor = "Callable[[Any], Any] | None"
+
+
+class StrictString(sa_types.String):
+    """A text that is refused when it is longer than its column."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Check type and length."""
+        length = self.length
+
+        def check(value: Any) -> Any:
+            if value is None:
+                return None
+            if not isinstance(value, str):
+                raise DataError(f"A text was expected, not {type(value).__name__}")
+            if length is not None and len(value) > length:
+                raise DataError(f"The text has {len(value)} characters, the column {length}")
+            return value
+
+        return check
+
+
+class StrictInteger(sa_types.Integer):
+    """A whole number that is refused when it is no number or out of range."""
+
+    bits = 32
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Check type and range."""
+        limit = 1 << (self.bits - 1)
+
+        def check(value: Any) -> Any:
+            if value is None:
+                return None
+            if not isinstance(value, int):
+                raise DataError(f"A whole number was expected, not {type(value).__name__}")
+            if not -limit <= value < limit:
+                raise DataError(f"The number does not fit {self.bits} bits")
+            return value
+
+        return check
+
+
+class StrictBigInteger(StrictInteger, sa_types.BigInteger):
+    """64 bits."""
+
+    bits = 64
+
+
+class StrictSmallInteger(StrictInteger, sa_types.SmallInteger):
+    """16 bits."""
+
+    bits = 16
+
+
+class StrictNumeric(sa_types.Numeric[Any]):
+    """A decimal that keeps its digits."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Round to the scale as servers do, and refuse what is too large."""
+        precision, scale = self.precision, self.scale
+        as_text = precision is not None and precision > REAL_DIGITS
+
+        def bind(value: Any) -> Any:
+            if value is None:
+                return None
+            number = _decimal(value)
+            if precision is not None:
+                number = fit(number, precision, scale or 0)
+            return f"{number:f}" if as_text else float(number)
+
+        return bind
+
+    def result_processor(
+        self, dialect: Dialect, coltype: object
+    ) -> Callable[[Any], Any] | None:
+        """Give back a Decimal of the column's scale, or a float if the type asks for one."""
+        if not self.asdecimal:
+            return lambda value: None if value is None else float(value)
+        scale = self._effective_decimal_return_scale
+        step = Decimal(1).scaleb(-scale)
+
+        def read(value: Any) -> Any:
+            if value is None:
+                return None
+            if isinstance(value, str):
+                return Decimal(value)
+            return Decimal(f"{value:.{scale}f}") if isinstance(value, float) else (
+                Decimal(value).quantize(step)
+            )
+
+        return read
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, float):
+        return Decimal(repr(value))
+    try:
+        return Decimal(cast("int", value)) if isinstance(value, int | Decimal) else _refuse(value)
+    except InvalidOperation:
+        return _refuse(value)
+
+
+def _refuse(value: Any) -> Decimal:
+    raise DataError(f"A decimal was expected, not {type(value).__name__}")
+
+
+STRICT_TYPES: dict[type[sa_types.TypeEngine[Any]], type[sa_types.TypeEngine[Any]]] = {
+    # Enum is a String to SQLAlchemy and has checks of its own.
+    sa_types.Enum: sa_types.Enum,
+    sa_types.String: StrictString,
+    sa_types.Integer: StrictInteger,
+    sa_types.BigInteger: StrictBigInteger,
+    sa_types.SmallInteger: StrictSmallInteger,
+    sa_types.Numeric: StrictNumeric,
+}

@@ -1,0 +1,214 @@
+"""
+From a driver's error to ours: one function that reads the code, never the message.
+
+Once the code has decided the class, names (constraint, columns, table) may be read from
+the message where the driver tells them nowhere else. What the message does not tell is
+completed from the table that the statement was compiled for.
+
+Codes: PostgreSQL, "Appendix A. Error Codes"; MySQL, "Server Error Message Reference";
+MariaDB, "Error Codes"; SQLite, "Result and Error Codes".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from sqlalchemy import exc as sa_exc
+
+from andamios import errors
+from andamios.core.constraints import ConstraintFacts, complete, read_facts
+
+if TYPE_CHECKING:
+    from sqlalchemy import Table
+
+__all__ = ["error_code", "translate"]
+
+ErrorClass = type[errors.AndamiosError]
+
+SQLSTATES: dict[str, ErrorClass] = {
+    "23505": errors.DuplicateError,
+    "23503": errors.ForeignKeyError,
+    "23001": errors.ForeignKeyError,
+    "23502": errors.NotNullError,
+    "23514": errors.CheckViolationError,
+    "23": errors.ConstraintError,
+    "22": errors.DataError,
+    "42804": errors.DataError,
+    "40001": errors.SerializationError,
+    "40P01": errors.DeadlockError,
+    "55P03": errors.DeadlockError,
+    "57014": errors.DeadlineExceededError,
+    "25006": errors.ReadOnlyError,
+    "25": errors.TransactionError,
+    "40": errors.TransactionError,
+    "08": errors.ConnectionFailedError,
+    "28": errors.ConnectionFailedError,
+    "3D": errors.ConnectionFailedError,
+    "53300": errors.ConnectionFailedError,
+    "57P": errors.ConnectionFailedError,
+}
+
+ERRNOS: dict[int, ErrorClass] = {
+    **dict.fromkeys((1062, 1586, 1859), errors.DuplicateError),
+    **dict.fromkeys((1216, 1217, 1451, 1452, 1761, 1762), errors.ForeignKeyError),
+    **dict.fromkeys((1048, 1364), errors.NotNullError),
+    **dict.fromkeys((3819, 4025), errors.CheckViolationError),
+    **dict.fromkeys(
+        (1264, 1265, 1292, 1366, 1367, 1406, 1690, 3140, 3156, 3903, 4079), errors.DataError
+    ),
+    1020: errors.SerializationError,
+    **dict.fromkeys((1205, 1213, 3572), errors.DeadlockError),
+    **dict.fromkeys((1317, 1969, 3024), errors.DeadlineExceededError),
+    **dict.fromkeys((1290, 1792, 1836), errors.ReadOnlyError),
+    **dict.fromkeys(
+        (
+            *(1040, 1042, 1043, 1044, 1045, 1049, 1053, 1129, 1130, 1152, 1158, 1159, 1160),
+            *(1161, 1203, 1226, 1698, 1927, 3118, 4031),
+            *(2002, 2003, 2005, 2006, 2013, 2014, 2026, 2027, 2055),
+        ),
+        errors.ConnectionFailedError,
+    ),
+}
+
+SQLITE_NAMES: dict[str, ErrorClass] = {
+    "SQLITE_CONSTRAINT_UNIQUE": errors.DuplicateError,
+    "SQLITE_CONSTRAINT_PRIMARYKEY": errors.DuplicateError,
+    "SQLITE_CONSTRAINT_ROWID": errors.DuplicateError,
+    "SQLITE_CONSTRAINT_FOREIGNKEY": errors.ForeignKeyError,
+    "SQLITE_CONSTRAINT_NOTNULL": errors.NotNullError,
+    "SQLITE_CONSTRAINT_CHECK": errors.CheckViolationError,
+    "SQLITE_CONSTRAINT_DATATYPE": errors.DataError,
+    "SQLITE_CONSTRAINT": errors.ConstraintError,
+    "SQLITE_MISMATCH": errors.DataError,
+    "SQLITE_TOOBIG": errors.DataError,
+    "SQLITE_BUSY_SNAPSHOT": errors.SerializationError,
+    "SQLITE_BUSY": errors.DeadlockError,
+    "SQLITE_LOCKED": errors.DeadlockError,
+    "SQLITE_INTERRUPT": errors.DeadlineExceededError,
+    "SQLITE_READONLY": errors.ReadOnlyError,
+    "SQLITE_CANTOPEN": errors.ConnectionFailedError,
+    "SQLITE_NOTADB": errors.ConnectionFailedError,
+    "SQLITE_IOERR": errors.ConnectionFailedError,
+}
+
+ADVICE: dict[ErrorClass, str] = {
+    errors.DuplicateError: "A row with this value exists already",
+    errors.ForeignKeyError: "The row it refers to is missing, or rows still refer to it",
+    errors.NotNullError: "A value is required",
+    errors.CheckViolationError: "A CHECK of the table does not hold",
+    errors.DataError: "A value does not fit its column",
+    errors.SerializationError: "Another transaction changed the same data; run this one again",
+    errors.DeadlockError: "A lock could not be had; run the transaction again",
+    errors.DeadlineExceededError: "The statement took too long and was cancelled",
+    errors.ReadOnlyError: "The transaction only reads; open the session without read_only",
+    errors.ConnectionFailedError: "The connection failed",
+    errors.TransactionError: "The transaction cannot go on; roll it back",
+}
+
+
+def translate(
+    error: BaseException,
+    *,
+    statement: str | None = None,
+    table: Table | None = None,
+    is_disconnect: bool = False,
+) -> errors.AndamiosError | None:
+    """
+    Find the Andamios error for a driver's or SQLAlchemy's error.
+
+    Args:
+        error: What was raised; an Andamios error comes back as it is.
+        statement: The SQL during which it was raised.
+        table: The table that the SQL writes to; completes names that the driver left out.
+        is_disconnect: The connection is gone, whatever the code says.
+
+    Returns:
+        The error to raise instead, or None when there is nothing to translate.
+    """
+    if isinstance(error, errors.AndamiosError):
+        return error
+    if isinstance(error, sa_exc.TimeoutError):
+        return errors.PoolTimeoutError(
+            "No connection of the pool came free in time. Close sessions sooner, or raise "
+            "pool_size or pool_timeout."
+        )
+    if isinstance(error, sa_exc.StatementError):
+        cause = error.orig
+        return translate(cause, statement=error.statement, table=table) if cause else None
+    code = error_code(error)
+    if code is None and not is_disconnect:
+        return _translate_python_error(error, statement)
+    return _build(_class_of(code, is_disconnect=is_disconnect), error, code, statement, table)
+
+
+def error_code(error: BaseException) -> str | int | None:
+    """Give the SQLSTATE, the MySQL error number or the SQLite error name of an error."""
+    name = getattr(error, "sqlite_errorname", None)
+    if name is not None:
+        return str(name)
+    state = getattr(error, "sqlstate", None)
+    if state is not None:
+        return str(state)
+    if type(error).__module__.partition(".")[0] in {"pymysql", "aiomysql", "asyncmy"}:
+        number = error.args[0] if error.args else None
+        return number if isinstance(number, int) else None
+    return None
+
+
+def _class_of(code: str | int | None, *, is_disconnect: bool) -> ErrorClass:
+    found: ErrorClass | None = None
+    if isinstance(code, int):
+        found = ERRNOS.get(code)
+    elif code is not None and code.startswith("SQLITE_"):
+        found = SQLITE_NAMES.get(code) or SQLITE_NAMES.get("_".join(code.split("_")[:2]))
+    elif code is not None:
+        found = SQLSTATES.get(code) or SQLSTATES.get(code[:3]) or SQLSTATES.get(code[:2])
+    return found or (errors.ConnectionFailedError if is_disconnect else errors.QueryError)
+
+
+def _build(
+    kind: ErrorClass,
+    error: BaseException,
+    code: str | int | None,
+    statement: str | None,
+    table: Table | None,
+) -> errors.AndamiosError:
+    if not issubclass(kind, errors.ConstraintError):
+        return kind(_message(kind, code, statement), statement=statement, code=code)
+    facts = complete(read_facts(error, code), table)
+    return kind(
+        _message(kind, code, statement, facts),
+        constraint=facts.constraint,
+        columns=facts.columns,
+        table=facts.table,
+        statement=statement,
+        code=code,
+    )
+
+
+def _message(
+    kind: ErrorClass,
+    code: str | int | None,
+    statement: str | None,
+    facts: ConstraintFacts | None = None,
+) -> str:
+    what = ADVICE.get(kind, "The database refused the statement")
+    where = f" ({facts})" if facts is not None and str(facts) else ""
+    reason = f" [{code}]" if code is not None else ""
+    during = f" in: {' '.join(statement.split())}" if statement else ""
+    return f"{what}{where}{reason}{during}"
+
+
+def _translate_python_error(
+    error: BaseException, statement: str | None
+) -> errors.AndamiosError | None:
+    # Raised while values were being bound, before anything was sent; the text of a
+    # ValueError may quote the value, so it is left to the cause of the error.
+    if statement is not None and isinstance(error, ValueError | TypeError | OverflowError):
+        return errors.DataError(
+            _message(errors.DataError, None, statement), statement=statement
+        )
+    if isinstance(error, OSError | asyncio.TimeoutError):
+        return errors.ConnectionFailedError(f"The connection failed: {error or 'timed out'}")
+    return None

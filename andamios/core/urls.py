@@ -1,0 +1,77 @@
+"""
+Database URLs: which driver a bare scheme means, and what is wrong with a bad one.
+
+Nothing here connects. A URL that passes can still point at a server that is not there.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+
+from sqlalchemy.engine import URL
+from sqlalchemy.engine import make_url as sa_make_url
+from sqlalchemy.exc import ArgumentError
+
+from andamios.errors import ConfigurationError, MissingDependencyError
+
+__all__ = ["make_url"]
+
+DRIVERS = {
+    "sqlite": "aiosqlite",
+    "postgresql": "asyncpg",
+    "postgres": "asyncpg",
+    "mysql": "aiomysql",
+    "mariadb": "aiomysql",
+}
+
+EXTRAS = {"asyncpg": "postgres", "aiomysql": "mysql", "asyncmy": "mysql-fast"}
+
+BACKENDS = {"postgres": "postgresql"}
+
+
+def make_url(url: str | URL) -> URL:
+    """
+    Read a URL and give a bare scheme its asynchronous driver.
+
+    Args:
+        url: For instance ``sqlite:///app.db``, ``postgresql://user:pw@host/db`` or
+            ``mysql+asyncmy://user:pw@host/db``; a driver that is written out stays.
+
+    Returns:
+        The URL with its driver.
+
+    Raises:
+        ConfigurationError: The URL cannot be read, or its backend is not supported.
+        MissingDependencyError: The driver is not installed.
+    """
+    parsed = _parse(url)
+    backend, _, driver = parsed.drivername.partition("+")
+    if backend not in DRIVERS:
+        raise ConfigurationError(
+            f"Unknown database {backend!r}. Use sqlite://, postgresql://, mysql:// or mariadb://."
+        )
+    driver = driver or DRIVERS[backend]
+    _require(driver)
+    return parsed.set(drivername=f"{BACKENDS.get(backend, backend)}+{driver}")
+
+
+def _parse(url: str | URL) -> URL:
+    try:
+        return sa_make_url(url)
+    except (ArgumentError, ValueError):
+        # The text is not repeated: a URL that cannot be read may hold a password.
+        message = (
+            "The database URL cannot be read. It looks like "
+            "sqlite:///file.db or postgresql://user:password@host:5432/database; "
+            "special characters in the password are written as %40 and so on."
+        )
+        raise ConfigurationError(message) from None
+
+
+def _require(driver: str) -> None:
+    if importlib.util.find_spec(driver) is not None:
+        return
+    if driver in EXTRAS:
+        raise MissingDependencyError(driver, EXTRAS[driver])
+    known = ", ".join(sorted({*DRIVERS.values(), *EXTRAS}))
+    raise ConfigurationError(f"Unknown driver {driver!r}. Drivers that work: {known}.")
