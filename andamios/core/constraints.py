@@ -67,17 +67,22 @@ def read_facts(error: BaseException, code: str | int | None) -> ConstraintFacts:
     return _read_postgresql(error.__cause__ or error)
 
 
-def complete(facts: ConstraintFacts, table: Table | None) -> ConstraintFacts:
-    """Fill in from the table's definition what the driver left out."""
-    if table is None:
-        return facts
-    if facts.table is not None and facts.table != table.name:
+def complete(facts: ConstraintFacts, table: Table | None, *, is_key: bool) -> ConstraintFacts:
+    """
+    Fill in from the table's definition what the driver left out.
+
+    Args:
+        facts: What the driver told.
+        table: The table that the statement wrote to.
+        is_key: Whether a key was broken, so that columns say which constraint it was.
+    """
+    if table is None or facts.table not in {None, table.name}:
         return facts
     facts = replace(facts, table=table.name)
     for name, columns in _named_constraints(table):
         if facts.constraint is not None and facts.constraint == name:
             return replace(facts, columns=facts.columns or columns)
-        if facts.constraint is None and facts.columns == columns:
+        if is_key and facts.constraint is None and facts.columns == columns:
             return replace(facts, constraint=name)
     if facts.constraint == "PRIMARY":
         key = table.primary_key

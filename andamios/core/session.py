@@ -15,6 +15,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from andamios.core import current
 from andamios.core.factory import create_engine
 from andamios.core.guard import translating
+from andamios.core.lazy import refuse_lazy_loads
 from andamios.core.urls import make_url
 from andamios.core.versions import stale_error, watch_versions
 from andamios.errors import SessionTaskError
@@ -36,6 +37,7 @@ class Session(sa_orm.Session):
 
 
 watch_versions(Session)
+refuse_lazy_loads(Session)
 
 
 class AsyncSession(sa_asyncio.AsyncSession):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.engine import URL
 
-from andamios.core.sqlite_types import STRICT_TYPES
+from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler
 from andamios.errors import SessionTaskError
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def prepare(engine: AsyncEngine) -> None:
     sync_engine = engine.sync_engine
     dialect = sync_engine.dialect
     dialect.colspecs = {**dialect.colspecs, **STRICT_TYPES}
+    dialect.type_compiler_instance = StrictTypeCompiler(dialect)
     in_memory = engine.url.query.get("vfs") == "memdb"
     if in_memory:
         _keep_memory(engine)

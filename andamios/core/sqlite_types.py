@@ -12,7 +12,9 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, cast
 
+from sqlalchemy import Column
 from sqlalchemy import types as sa_types
+from sqlalchemy.dialects.sqlite.base import SQLiteTypeCompiler
 
 from andamios.core.decimals import fit
 from andamios.errors import DataError
@@ -22,13 +24,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-__all__ = ["STRICT_TYPES", "StrictInteger", "StrictNumeric", "StrictString"]
+__all__ = ["STRICT_TYPES", "RowId", "StrictTypeCompiler"]
 
 REAL_DIGITS = 15
 """Decimal digits that a 64-bit float always keeps (DBL_DIG)."""
-
-Processor = "Callable[[Any], Any] | None"
-
 
 class StrictString(sa_types.String):
     """A text that is refused when it is longer than its column."""
@@ -82,6 +81,12 @@ class StrictSmallInteger(StrictInteger, sa_types.SmallInteger):
     bits = 16
 
 
+class RowId(StrictInteger):
+    """SQLite's INTEGER, which has 64 bits and counts by itself as a primary key."""
+
+    bits = 64
+
+
 class StrictNumeric(sa_types.Numeric[Any]):
     """A decimal that keeps its digits."""
 
@@ -119,6 +124,17 @@ class StrictNumeric(sa_types.Numeric[Any]):
             )
 
         return read
+
+
+class StrictTypeCompiler(SQLiteTypeCompiler):
+    """Declares columns for more digits than a REAL holds as TEXT that compares as numbers."""
+
+    def visit_NUMERIC(self, type_: sa_types.Numeric[Any], **kw: Any) -> str:  # noqa: N802
+        """Choose by precision; a CAST stays a number, since TEXT there would not compare."""
+        is_column = isinstance(kw.get("type_expression"), Column)
+        if is_column and (type_.precision or 0) > REAL_DIGITS:
+            return "TEXT COLLATE andamios_decimal"
+        return super().visit_NUMERIC(type_, **kw)
 
 
 def _decimal(value: Any) -> Decimal:

@@ -127,7 +127,7 @@ def translate(
         The error to raise instead, or None when there is nothing to translate.
     """
     if isinstance(error, errors.AndamiosError):
-        return error
+        return _with_statement(error, statement)
     if isinstance(error, sa_exc.TimeoutError):
         return errors.PoolTimeoutError(
             "No connection of the pool came free in time. Close sessions sooner, or raise "
@@ -176,7 +176,8 @@ def _build(
 ) -> errors.AndamiosError:
     if not issubclass(kind, errors.ConstraintError):
         return kind(_message(kind, code, statement), statement=statement, code=code)
-    facts = complete(read_facts(error, code), table)
+    is_key = kind in {errors.DuplicateError, errors.ForeignKeyError}
+    facts = complete(read_facts(error, code), table, is_key=is_key)
     return kind(
         _message(kind, code, statement, facts),
         constraint=facts.constraint,
@@ -200,6 +201,15 @@ def _message(
     return f"{what}{where}{reason}{during}"
 
 
+def _with_statement(
+    error: errors.AndamiosError, statement: str | None
+) -> errors.AndamiosError:
+    # A column type refused a value; it does not know for which statement.
+    if statement is None or error.statement is not None or type(error) is not errors.DataError:
+        return error
+    return errors.DataError(f"{error}, in: {' '.join(statement.split())}", statement=statement)
+
+
 def _translate_python_error(
     error: BaseException, statement: str | None
 ) -> errors.AndamiosError | None:
@@ -210,5 +220,5 @@ def _translate_python_error(
             _message(errors.DataError, None, statement), statement=statement
         )
     if isinstance(error, OSError | asyncio.TimeoutError):
-        return errors.ConnectionFailedError(f"The connection failed: {error or 'timed out'}")
+        return errors.ConnectionFailedError(f"The connection failed: {str(error) or 'timed out'}")
     return None

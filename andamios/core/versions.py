@@ -69,7 +69,8 @@ async def stale_error(
 async def _read_version(session: sa_asyncio.AsyncSession, row: VersionedRow) -> Any:
     mapper = row.mapper
     keys = and_(*(c == v for c, v in zip(mapper.primary_key, row.identity, strict=True)))
-    statement = select(mapper.version_id_col).where(keys)
+    column: Any = mapper.version_id_col
+    statement = select(column).where(keys)
     bind = session.get_async_bind(mapper)
     if isinstance(bind, sa_asyncio.AsyncConnection):
         return await bind.scalar(statement)

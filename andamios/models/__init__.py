@@ -1,0 +1,24 @@
+"""What the data is: base classes, types, field rules and mixins."""
+
+from andamios.models import version_writes
+from andamios.models.actor import acting_as, current_actor
+from andamios.models.base import BaseModel, SoftDeleteModel, TimestampedModel, UUIDModel
+from andamios.models.keys import uuid7
+from andamios.models.mixins import AuditMixin, VersioningMixin
+from andamios.models.soft_delete import hard_delete, is_soft_delete
+from andamios.models.types import UTCDateTime
+
+__all__ = [
+    "AuditMixin",
+    "BaseModel",
+    "SoftDeleteModel",
+    "TimestampedModel",
+    "UTCDateTime",
+    "UUIDModel",
+    "VersioningMixin",
+    "acting_as",
+    "current_actor",
+    "hard_delete",
+    "is_soft_delete",
+    "uuid7",
+]

@@ -1,0 +1,53 @@
+"""
+Attributes that say what to do when they are not loaded.
+
+A session refuses lazy loads by itself (:mod:`andamios.core.lazy`). Without a session
+SQLAlchemy raises ``DetachedInstanceError``, and with ``lazy="raise"`` an
+``InvalidRequestError``; neither names the cure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import exc as sa_exc
+from sqlalchemy.orm import InstrumentedAttribute
+from sqlalchemy.orm import exc as orm_exc
+
+from andamios.errors import LazyLoadError
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import QueryableAttribute
+
+__all__ = ["explain_lazy_loads"]
+
+
+class ExplainingAttribute(InstrumentedAttribute[Any]):
+    """SQLAlchemy's attribute, whose lazy load fails with a :class:`LazyLoadError`."""
+
+    __slots__ = ()
+    inherit_cache = True
+
+    def __get__(self, instance: object | None, owner: Any) -> Any:
+        """Read a loaded value as fast as SQLAlchemy does; explain one that cannot be loaded."""
+        if instance is None:
+            return self
+        values = instance.__dict__
+        if self.key in values and self.impl.supports_population:
+            return values[self.key]
+        try:
+            return super().__get__(instance, owner)
+        except (LazyLoadError, orm_exc.DetachedInstanceError):
+            raise LazyLoadError(type(instance).__name__, self.key) from None
+        except sa_exc.InvalidRequestError as error:
+            if "lazy=" in str(error):  # a loader option or mapping forbids the load
+                raise LazyLoadError(type(instance).__name__, self.key) from error
+            raise
+
+
+def explain_lazy_loads(
+    _model: type[Any], _key: str, attribute: QueryableAttribute[Any]
+) -> None:
+    """Listen to SQLAlchemy's ``attribute_instrument`` and give each attribute this class."""
+    if type(attribute) is InstrumentedAttribute:
+        attribute.__class__ = ExplainingAttribute

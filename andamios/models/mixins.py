@@ -1,0 +1,66 @@
+"""What a model can have besides its columns: an author, and a version."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.orm import Mapped, Mapper, declared_attr, mapped_column
+
+from andamios.errors import ConfigurationError
+from andamios.models.actor import current_actor
+
+__all__ = ["AuditMixin", "VersioningMixin"]
+
+
+class AuditMixin:
+    """
+    ``created_by`` and ``updated_by``, from the user that :func:`acting_as` names.
+
+    Outside of ``acting_as`` they are None: nobody is known.
+
+    Example:
+        >>> from andamios import AuditMixin, BaseModel
+        >>> class Invoice(AuditMixin, BaseModel):
+        ...     pass
+        >>> sorted(Invoice.__table__.c.keys())
+        ['created_by', 'id', 'updated_by']
+    """
+
+    created_by: Mapped[str | None] = mapped_column(default=current_actor, sort_order=910)
+    updated_by: Mapped[str | None] = mapped_column(
+        default=current_actor, onupdate=current_actor, sort_order=911
+    )
+
+
+class VersioningMixin:
+    """
+    Optimistic locking: a write that was prepared on an older version loses.
+
+    Raises:
+        StaleVersionError: Somebody else changed or removed the row first.
+
+    Example:
+        >>> from andamios import BaseModel, VersioningMixin
+        >>> class Seat(VersioningMixin, BaseModel):
+        ...     pass
+        >>> Seat.__mapper__.version_id_col.name
+        'version'
+    """
+
+    version: Mapped[int] = mapped_column(sort_order=920)
+
+    @declared_attr.directive
+    @classmethod
+    def __mapper_args__(cls) -> dict[str, Any]:
+        """Tell SQLAlchemy which column is the version."""
+        return {"version_id_col": vars(cls).get("version", cls.version)}
+
+
+@event.listens_for(VersioningMixin, "mapper_configured", propagate=True)
+def _require_version(mapper: Mapper[Any], model: type[Any]) -> None:
+    if mapper.version_id_col is None:
+        raise ConfigurationError(
+            f"{model.__name__} has __mapper_args__ of its own, which hide those of "
+            "VersioningMixin: add \"version_id_col\": version to them."
+        )

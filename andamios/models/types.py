@@ -1,0 +1,155 @@
+"""
+What a Python type in an annotation becomes in the database, the same everywhere.
+
+==============  =============================================================
+``str``         ``VARCHAR(255)``, or the ``MaxLen`` of its annotation; TEXT when that is long
+``int``         64 bits
+``float``       64 bits (MySQL's FLOAT has 32)
+``Decimal``     ``NUMERIC(15, 4)``, or ``max_digits`` and ``decimal_places``; exact on SQLite too
+``datetime``    a moment in UTC with microseconds; naive ones are refused
+``time``        with microseconds (MySQL drops them otherwise)
+``bytes``       without MySQL's limit of 64 KB
+``dict, list``  JSON, on PostgreSQL JSONB; ``None`` is NULL
+``Enum``        its names, as text, since changing a native enum type needs a migration
+``UUID``        native on PostgreSQL and MariaDB, 32 characters elsewhere
+==============  =============================================================
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import decimal
+import enum
+from typing import TYPE_CHECKING, Any, get_origin
+
+import annotated_types
+import sqlalchemy as sa
+from pydantic.fields import FieldInfo
+from sqlalchemy.dialects import mysql, postgresql
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+from andamios.core.sqlite_types import RowId
+from andamios.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.orm import TypeResolve
+
+__all__ = ["BIG_INTEGER", "UTCDateTime", "constraints_of", "resolve_type"]
+
+DEFAULT_LENGTH = 255
+LONGEST_VARCHAR = 16_000
+"""Characters; MySQL allows 65,535 bytes a row, at four bytes a character."""
+
+DEFAULT_DIGITS, DEFAULT_PLACES = 15, 4
+
+BIG_INTEGER = sa.BigInteger().with_variant(RowId(), "sqlite")
+MYSQL = ("mysql", "mariadb")
+
+
+class UTCDateTime(TypeDecorator[dt.datetime]):
+    """
+    A moment: timezone-aware, in UTC, with microseconds, on every backend.
+
+    Raises:
+        DataError: A naive datetime, which says no moment.
+
+    Example:
+        >>> from andamios.models import UTCDateTime
+        >>> UTCDateTime().python_type
+        <class 'datetime.datetime'>
+    """
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[dt.datetime]:
+        """``datetime.datetime``."""
+        return dt.datetime
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        """Ask MySQL for microseconds, which it would round away."""
+        if dialect.name in MYSQL:
+            return dialect.type_descriptor(mysql.DATETIME(fsp=6))
+        return dialect.type_descriptor(sa.DateTime(timezone=True))
+
+    def process_bind_param(
+        self, value: dt.datetime | None, dialect: Dialect
+    ) -> dt.datetime | None:
+        """Turn any aware datetime into UTC."""
+        if value is None:
+            return None
+        if not isinstance(value, dt.datetime):
+            raise DataError(f"A datetime was expected, not {type(value).__name__}")
+        if value.tzinfo is None:
+            raise DataError(
+                "A datetime without a time zone says no moment; use datetime.now(timezone.utc)"
+            )
+        moment = value.astimezone(dt.UTC)
+        return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def process_result_value(
+        self, value: dt.datetime | None, dialect: Dialect
+    ) -> dt.datetime | None:
+        """Give it back in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+
+
+FIXED: dict[Any, TypeEngine[Any]] = {
+    int: BIG_INTEGER,
+    float: sa.Double(),
+    dt.datetime: UTCDateTime(),
+    dt.time: sa.Time().with_variant(mysql.TIME(fsp=6), *MYSQL),
+    bytes: sa.LargeBinary().with_variant(mysql.LONGBLOB(), *MYSQL),
+    dict: sa.JSON(none_as_null=True).with_variant(
+        postgresql.JSONB(none_as_null=True), "postgresql"
+    ),
+}
+FIXED[list] = FIXED[dict]
+
+
+def resolve_type(resolve: TypeResolve) -> TypeEngine[Any] | None:
+    """Choose the column type for an annotation; None leaves it to SQLAlchemy."""
+    python_type = resolve.resolved_type
+    python_type = get_origin(python_type) or python_type
+    rules = list(constraints_of(getattr(resolve.raw_pep_593_type, "__metadata__", ())))
+    if python_type is str:
+        return _text(rules)
+    if python_type is decimal.Decimal:
+        return _numeric(rules)
+    if isinstance(python_type, type) and issubclass(python_type, enum.Enum):
+        return sa.Enum(python_type, native_enum=False, length=64, validate_strings=True)
+    return FIXED.get(python_type)
+
+
+def constraints_of(metadata: tuple[Any, ...]) -> Iterator[Any]:
+    """Flatten the metadata of an ``Annotated``: pydantic's fields hold constraints inside."""
+    for item in metadata:
+        if isinstance(item, FieldInfo):
+            yield from item.metadata
+        elif isinstance(item, annotated_types.GroupedMetadata):
+            yield from item
+        else:
+            yield item
+
+
+def _text(rules: list[Any]) -> TypeEngine[Any]:
+    lengths = [rule.max_length for rule in rules if isinstance(rule, annotated_types.MaxLen)]
+    length = min(lengths, default=DEFAULT_LENGTH)
+    if length > LONGEST_VARCHAR:
+        return sa.Text().with_variant(mysql.LONGTEXT(), *MYSQL)
+    return sa.String(length)
+
+
+def _numeric(rules: list[Any]) -> TypeEngine[Any]:
+    digits, places = DEFAULT_DIGITS, DEFAULT_PLACES
+    for rule in rules:
+        digits = getattr(rule, "max_digits", None) or digits
+        found = getattr(rule, "decimal_places", None)
+        places = places if found is None else found
+    return sa.Numeric(digits, places)
