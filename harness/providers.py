@@ -1,0 +1,140 @@
+"""
+Where a service can come from, and in which order that is tried.
+
+An address that somebody set counts as a decision and is never replaced in silence; else
+a container engine comes first, since it gives the exact server that people deploy, and
+this machine's own binaries and packages second.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable
+from typing import get_args
+from urllib.parse import unquote, urlsplit
+
+from harness.probes import identify
+from harness.services import (
+    SERVICES,
+    ProviderError,
+    ProviderName,
+    ServiceDetails,
+    ServiceName,
+    ServiceRequest,
+    ServiceUnavailableError,
+)
+
+__all__ = ["URL_VARIABLES", "candidates", "start", "stop"]
+
+URL_VARIABLES: dict[ServiceName, str] = {
+    "postgresql": "ANDAMIOS_POSTGRES_URL",
+    "mysql": "ANDAMIOS_MYSQL_URL",
+    "redis": "ANDAMIOS_REDIS_URL",
+}
+_PORTS: dict[ServiceName, int] = {"postgresql": 5432, "mysql": 3306, "redis": 6379}
+
+
+def candidates(service: ServiceName, provider: str) -> tuple[ProviderName, ...]:
+    """
+    List the providers to try for a service.
+
+    Args:
+        service: The service.
+        provider: `auto`, or the only provider to use.
+
+    Returns:
+        Provider names, first choice first.
+
+    Raises:
+        ServiceUnavailableError: The service or the provider has an unknown name.
+    """
+    if service not in SERVICES:
+        raise ServiceUnavailableError(service, [f"unknown service: use {', '.join(SERVICES)}"])
+    if provider == "auto":
+        return ("url",) if os.environ.get(URL_VARIABLES[service]) else ("docker", "local")
+    for name in get_args(ProviderName):
+        if name == provider:
+            return (name,)
+    known = ", ".join(("auto", *get_args(ProviderName)))
+    raise ServiceUnavailableError(service, [f"unknown provider {provider!r}: use {known}"])
+
+
+def start(request: ServiceRequest, provider: ProviderName) -> ServiceDetails:
+    """
+    Start a service and wait until it lets us in.
+
+    Args:
+        request: What to start, and for whom.
+        provider: Who starts it.
+
+    Returns:
+        The running service.
+
+    Raises:
+        ProviderError: This provider can't give it.
+    """
+    starters: dict[ProviderName, Callable[[ServiceRequest], ServiceDetails]] = {
+        "url": _from_url,
+        "docker": _from_docker,
+        "local": _from_local,
+    }
+    return starters[provider](request)
+
+
+def stop(request: ServiceRequest, provider: ProviderName) -> None:
+    """End whatever was started for a request, whether or not the start came to its end."""
+    if provider == "docker":
+        # Without an engine, or the library for it, there are no containers either.
+        with contextlib.suppress(ProviderError, ImportError):
+            from harness.containers.docker import remove
+
+            remove(request.labels)
+    elif provider == "local":
+        from harness.local.server import end_servers
+
+        end_servers(request.folder)
+
+
+def _from_docker(request: ServiceRequest) -> ServiceDetails:
+    try:
+        from harness.containers import docker
+    except ImportError as error:
+        raise ProviderError(f"{error.name} is missing: pip install 'andamios[harness]'") from error
+    return docker.start(request)
+
+
+def _from_local(request: ServiceRequest) -> ServiceDetails:
+    from harness import local
+
+    return local.start(request)
+
+
+def _from_url(request: ServiceRequest) -> ServiceDetails:
+    variable = URL_VARIABLES[request.service]
+    address = os.environ.get(variable)
+    if not address:
+        raise ProviderError(f"{variable} is not set")
+    try:
+        return identify(_parse(request.service, address, variable))
+    except ProviderError as error:
+        raise ProviderError(f"{error} (unset {variable} to have one started)") from error
+
+
+def _parse(service: ServiceName, address: str, variable: str) -> ServiceDetails:
+    try:
+        parts = urlsplit(address)
+        port = parts.port or _PORTS[service]
+    except ValueError as error:
+        raise ProviderError(f"{variable} is no URL: {error}") from error
+    if not parts.hostname:
+        raise ProviderError(f"{variable} names no host: use {service}://user:password@host/name")
+    return ServiceDetails(
+        service,
+        parts.hostname,
+        port,
+        user=unquote(parts.username or ""),
+        password=unquote(parts.password or ""),
+        database=unquote(parts.path.lstrip("/")),
+        provider="url",
+        source=variable,
+        query=parts.query,
+    )

@@ -1,0 +1,115 @@
+"""
+What a running service is, whoever started it.
+
+A provider (a container engine, this machine, somebody's address) hands back one
+`ServiceDetails`; everything else in the harness only ever sees that.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, TypeAlias
+from urllib.parse import quote
+
+__all__ = [
+    "SERVICES",
+    "ProviderError",
+    "ProviderName",
+    "ServiceDetails",
+    "ServiceName",
+    "ServiceRequest",
+    "ServiceUnavailableError",
+]
+
+ServiceName: TypeAlias = Literal["postgresql", "mysql", "redis"]
+ProviderName: TypeAlias = Literal["url", "docker", "local"]
+
+SERVICES: tuple[ServiceName, ...] = ("postgresql", "mysql", "redis")
+
+
+@dataclass(frozen=True)
+class ServiceDetails:
+    """
+    Where a service listens, how to log in, and what it turned out to be.
+
+    `flavour` and `version` are what the server itself answered after a real log-in,
+    for example `MariaDB` and `10.11.18` for the service `mysql`; `source` is one
+    line for people.
+
+    Example:
+        >>> details = ServiceDetails("redis", "127.0.0.1", 6379, password="p", database="0")
+        >>> details.url()
+        'redis://:p@127.0.0.1:6379/0'
+    """
+
+    name: ServiceName
+    host: str
+    port: int
+    user: str = ""
+    password: str = field(default="", repr=False)
+    database: str = ""
+    provider: ProviderName = "local"
+    flavour: str = ""
+    version: str = ""
+    source: str = ""
+    query: str = ""
+
+    def url(self, driver: str | None = None, database: str | None = None) -> str:
+        """
+        Write the address as a URL.
+
+        Args:
+            driver: A driver to name in the scheme, such as `asyncpg`.
+            database: Another database than the one these details name.
+
+        Returns:
+            A URL such as `postgresql+asyncpg://user:password@127.0.0.1:5432/database`.
+        """
+        scheme = f"{self.name}+{driver}" if driver else self.name
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        path = quote(self.database if database is None else database, safe="")
+        query = f"?{self.query}" if self.query else ""
+        return f"{scheme}://{self._credentials()}{host}:{self.port}/{path}{query}"
+
+    def _credentials(self) -> str:
+        if not self.user and not self.password:
+            return ""
+        password = f":{quote(self.password, safe='')}" if self.password else ""
+        return f"{quote(self.user, safe='')}{password}@"
+
+
+@dataclass(frozen=True)
+class ServiceRequest:
+    """
+    What a provider is asked to start, and for whom.
+
+    `folder` is the service's own in the run directory, `labels` say whose run it is,
+    `image` is a container image to use instead of the usual ones.
+    """
+
+    service: ServiceName
+    folder: Path
+    labels: dict[str, str]
+    image: str | None = None
+
+
+class ProviderError(Exception):
+    """One provider can't give a service; the message is one line that says what to do."""
+
+
+class ServiceUnavailableError(Exception):
+    """
+    A service can't be had.
+
+    Args:
+        service: The service that was asked for.
+        reasons: One line `provider: reason` for each provider that was tried.
+    """
+
+    def __init__(self, service: str, reasons: Sequence[str]) -> None:
+        super().__init__(service, list(reasons))
+        self.service = service
+        self.reasons = list(reasons)
+
+    def __str__(self) -> str:
+        return f"{self.service} is not available ({'; '.join(self.reasons)})"
