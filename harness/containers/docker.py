@@ -6,10 +6,11 @@ That takes the place of a container that watches the others: such a one has to b
 and there would be one for each worker.
 """
 
+import contextlib
 import secrets
+import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
 from typing import Any, cast
 
 import docker
@@ -41,10 +42,13 @@ _LABEL = "andamios.harness"
 testcontainers_config.ryuk_disabled = True
 
 
-@contextmanager
-def engine() -> Iterator[docker.DockerClient]:
+@contextlib.contextmanager
+def engine(limit: int = _ANSWER_LIMIT) -> Iterator[docker.DockerClient]:
     """
     Talk to the container engine.
+
+    Args:
+        limit: Seconds in which each call has to be answered.
 
     Yields:
         A client, closed afterwards.
@@ -53,7 +57,7 @@ def engine() -> Iterator[docker.DockerClient]:
         ProviderError: No engine answers, it refuses us, or a call to it failed.
     """
     try:
-        with closing(DockerClient(timeout=_ANSWER_LIMIT).client) as client:
+        with contextlib.closing(DockerClient(timeout=limit).client) as client:
             yield client
     except (DockerException, RequestException, OSError) as error:
         raise ProviderError(_explain(error)) from error
@@ -87,12 +91,11 @@ def start(request: ServiceRequest) -> ServiceDetails:
         image = choose_image(client, recipe, request)
         password = secrets.token_hex(8)
         container = _container(recipe, image, password, request.labels)
-        with closing(container.get_docker_client().client):
+        with contextlib.closing(container.get_docker_client().client):
             container.start()
             login = ServiceDetails(
                 request.service,
-                container.get_container_host_ip().replace("localhost", "127.0.0.1"),
-                _port(container, recipe),
+                *_address(container, recipe),
                 user=recipe.user,
                 password=password,
                 database=recipe.database,
@@ -123,17 +126,29 @@ def _container(
 
 
 def _is_local(container: DockerContainer) -> bool:
+    """Tell whether the engine publishes ports on the loopback interface that we see."""
     client = container.get_docker_client()
-    direct = client.get_connection_mode() is ConnectionMode.docker_host
-    return direct and client.host() in {"localhost", "127.0.0.1", "::1"}
+    if client.host() not in {"localhost", "127.0.0.1", "::1"}:
+        return False
+    if client.get_connection_mode() is ConnectionMode.docker_host:
+        return True
+    # We seem to be in a container ourselves. The engine may still be beside us, not
+    # around us: then the address of its bridge is one of our own.
+    bridge = client.client.networks.get("bridge").attrs["IPAM"]["Config"][0]
+    with socket.socket() as probe, contextlib.suppress(OSError, KeyError):
+        probe.bind((bridge["Gateway"], 0))
+        return True
+    return False
 
 
-def _port(container: DockerContainer, recipe: Recipe) -> int:
+def _address(container: DockerContainer, recipe: Recipe) -> tuple[str, int]:
     client = container.get_docker_client()
-    if not client.get_connection_mode().use_mapped_port:
-        return recipe.port
+    local = _is_local(container)
+    host = "127.0.0.1" if local else container.get_container_host_ip()
+    if not local and not client.get_connection_mode().use_mapped_port:
+        return host, recipe.port
     try:
-        return int(client.port(container.get_container_id(), recipe.port))
+        return host, int(client.port(container.get_container_id(), recipe.port))
     except ConnectionError as error:
         _watch(container)()
         raise ProviderError(f"{container.image} publishes no port {recipe.port}") from error

@@ -72,11 +72,12 @@ def pull(client: docker.DockerClient, image: str) -> None:
         ProviderError: No registry answers, it lacks the image, or it takes too long.
     """
     deadline = time.monotonic() + _PULL_LIMIT
+    api: Any = client.api
     try:
         # Asked first, as this fails fast where a pull tries again and again.
-        client.api.inspect_distribution(image)
+        api.inspect_distribution(image)
         repository, _, tag = image.partition(":")
-        for step in client.api.pull(repository, tag or "latest", stream=True, decode=True):
+        for step in api.pull(repository, tag or "latest", stream=True, decode=True):
             _check_step(step, image, deadline)
     except (DockerException, RequestException) as error:
         raise ProviderError(f"{image} can't be pulled as no registry gives it") from error

@@ -116,6 +116,7 @@ def run_command(
             timeout=limit,
             cwd="/",
             env=_environment({}),
+            check=False,
             **_identity(user),
         )
     except subprocess.TimeoutExpired as error:
@@ -216,8 +217,18 @@ def _free_port() -> int:
 
 def _environment(extra: dict[str, str]) -> dict[str, str]:
     # English messages, and nothing of a person's own settings (PGDATA, MYSQL_HOME, …).
-    path = os.environ.get("PATH", os.defpath)
-    return {"PATH": path, "LC_ALL": "C", "TZ": "UTC", "HOME": "/nonexistent"} | extra
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if name in {"PATH", "SSL_CERT_FILE"} or name.lower().endswith("_proxy")
+    }
+    fixed = {
+        "LC_ALL": "C",
+        "TZ": "UTC",
+        "HOME": "/nonexistent",
+        "DEBIAN_FRONTEND": "noninteractive",
+    }
+    return {"PATH": os.defpath} | kept | fixed | extra
 
 
 def _identity(user: str | None) -> dict[str, Any]:
