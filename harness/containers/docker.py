@@ -11,6 +11,7 @@ import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
+from ipaddress import ip_network
 from typing import Any, cast
 
 import docker
@@ -135,8 +136,9 @@ def _is_local(container: DockerContainer) -> bool:
     # We seem to be in a container ourselves. The engine may still be beside us, not
     # around us: then the address of its bridge is one of our own.
     bridge = client.client.networks.get("bridge").attrs["IPAM"]["Config"][0]
-    with socket.socket() as probe, contextlib.suppress(OSError, KeyError):
-        probe.bind((bridge["Gateway"], 0))
+    gateway = bridge.get("Gateway") or next(ip_network(bridge["Subnet"]).hosts())
+    with socket.socket() as probe, contextlib.suppress(OSError):
+        probe.bind((str(gateway), 0))
         return True
     return False
 
