@@ -32,6 +32,10 @@ def translate_errors(engine: AsyncEngine) -> None:
 
 
 def _translate(context: ExceptionContext) -> AndamiosError | None:
+    options = getattr(context.execution_context, "execution_options", {})
+    if options.get("skip_user_error_events"):
+        # A dialect asks by trial, and reads SQLAlchemy's error itself.
+        return None
     error = translate(
         context.original_exception,
         statement=context.statement,

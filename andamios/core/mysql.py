@@ -1,16 +1,38 @@
-"""What MySQL and MariaDB need to behave like the others: UTC, and transactions that only read."""
+"""What MySQL and MariaDB need to behave like the others: UTC, read-only transactions, rounding."""
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
+from sqlalchemy import types as sa_types
+from sqlalchemy.dialects import mysql
+
+from andamios.core.decimals import fit
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection, Dialect
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["connect_args", "prepare"]
+
+
+class RoundedNumeric(mysql.NUMERIC):
+    """A decimal rounded before it is sent: the server rounds the same way, but with a warning."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Round to the scale, and refuse what is too large, as every backend does."""
+        precision, scale = self.precision, self.scale
+
+        def bind(value: Any) -> Any:
+            if precision is None or not isinstance(value, Decimal):
+                return value
+            return fit(value, precision, scale or 0)
+
+        return bind
 
 
 def connect_args() -> dict[str, Any]:
@@ -20,8 +42,8 @@ def connect_args() -> dict[str, Any]:
 
 def prepare(engine: AsyncEngine) -> None:
     """Register what an engine on MySQL needs."""
-    event.listen(engine.sync_engine, "begin", _begin)
     dialect = engine.sync_engine.dialect
+    dialect.colspecs = {**dialect.colspecs, sa_types.Numeric: RoundedNumeric}
 
     def name_mariadb(_connection: Any, _record: Any) -> None:
         # A mysql:// URL may lead to MariaDB, whose collations and types have names of
@@ -30,9 +52,9 @@ def prepare(engine: AsyncEngine) -> None:
             dialect.name = "mariadb"
 
     event.listen(engine.sync_engine, "connect", name_mariadb)
+    event.listen(engine.sync_engine, "begin", _begin)
 
 
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get("andamios_read_only"):
         connection.exec_driver_sql("START TRANSACTION READ ONLY")
-

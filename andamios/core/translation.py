@@ -71,6 +71,8 @@ ERRNOS: dict[int, ErrorClass] = {
     ),
 }
 
+MYSQL_DRIVERS = {"pymysql", "aiomysql", "asyncmy"}
+
 SQLITE_NAMES: dict[str, ErrorClass] = {
     "SQLITE_CONSTRAINT_UNIQUE": errors.DuplicateError,
     "SQLITE_CONSTRAINT_PRIMARYKEY": errors.DuplicateError,
@@ -144,16 +146,11 @@ def translate(
 
 def error_code(error: BaseException) -> str | int | None:
     """Give the SQLSTATE, the MySQL error number or the SQLite error name of an error."""
-    name = getattr(error, "sqlite_errorname", None)
-    if name is not None:
-        return str(name)
-    state = getattr(error, "sqlstate", None)
-    if state is not None:
-        return str(state)
-    if type(error).__module__.partition(".")[0] in {"pymysql", "aiomysql", "asyncmy"}:
+    if type(error).__module__.partition(".")[0] in MYSQL_DRIVERS:
         number = error.args[0] if error.args else None
         return number if isinstance(number, int) else None
-    return None
+    code = getattr(error, "sqlite_errorname", None) or getattr(error, "sqlstate", None)
+    return None if code is None else str(code)
 
 
 def _class_of(code: str | int | None, *, is_disconnect: bool) -> ErrorClass:
