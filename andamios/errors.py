@@ -116,9 +116,7 @@ class MissingDependencyError(AndamiosError, ImportError):
     """
 
     def __init__(self, package: str, extra: str) -> None:
-        super().__init__(
-            f"{package!r} is not installed. Run: pip install 'andamios[{extra}]'"
-        )
+        super().__init__(f"{package!r} is not installed. Run: pip install 'andamios[{extra}]'")
         self.package = package
         self.extra = extra
 
@@ -187,7 +185,7 @@ class ConstraintError(AndamiosError):
         code: The database's own code.
     """
 
-    def __init__(  # noqa: PLR0913  the facts that databases tell are these six
+    def __init__(
         self,
         message: str,
         *,
@@ -249,9 +247,7 @@ class StaleVersionError(AndamiosError):
         actual: The version that the row has now; None when it is gone.
     """
 
-    def __init__(
-        self, message: str, *, expected: Any = None, actual: Any = None
-    ) -> None:
+    def __init__(self, message: str, *, expected: Any = None, actual: Any = None) -> None:
         super().__init__(message)
         self.expected = expected
         self.actual = actual

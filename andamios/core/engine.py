@@ -81,9 +81,7 @@ class AndamiosEngine:
                 "ANDAMIOS_DATABASE_URL is not set. Set it, for instance, to sqlite:///app.db."
             )
         found = {key: environ.get(f"ANDAMIOS_{key.upper()}") for key in ENGINE_CONFIG}
-        options = {
-            key: _read_option(key, text) for key, text in found.items() if text is not None
-        }
+        options = {key: _read_option(key, text) for key, text in found.items() if text is not None}
         return cls(url, **options)
 
     @property
@@ -106,9 +104,7 @@ class AndamiosEngine:
         """The live pool."""
         return self._connections
 
-    def session(
-        self, *, read_only: bool = False, isolation: str | None = None
-    ) -> SessionManager:
+    def session(self, *, read_only: bool = False, isolation: str | None = None) -> SessionManager:
         """
         Open a session for the length of an ``async with`` block.
 

@@ -6,8 +6,10 @@ import asyncio
 import os
 import sys
 import warnings
-from collections.abc import Callable, Coroutine
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
 
 __all__ = ["prefer_uvloop", "run"]
 

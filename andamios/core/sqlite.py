@@ -16,13 +16,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
-from sqlalchemy.engine import URL
 
 from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler
 from andamios.errors import SessionTaskError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
 __all__ = ["BUSY_TIMEOUT", "connect_args", "is_memory", "prepare", "shared_memory_url"]

@@ -29,6 +29,7 @@ __all__ = ["STRICT_TYPES", "RowId", "StrictTypeCompiler"]
 REAL_DIGITS = 15
 """Decimal digits that a 64-bit float always keeps (DBL_DIG)."""
 
+
 class StrictString(sa_types.String):
     """A text that is refused when it is longer than its column."""
 
@@ -105,9 +106,7 @@ class StrictNumeric(sa_types.Numeric[Any]):
 
         return bind
 
-    def result_processor(
-        self, dialect: Dialect, coltype: object
-    ) -> Callable[[Any], Any] | None:
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
         """Give back a Decimal of the column's scale, or a float if the type asks for one."""
         if not self.asdecimal:
             return lambda value: None if value is None else float(value)
@@ -119,8 +118,10 @@ class StrictNumeric(sa_types.Numeric[Any]):
                 return None
             if isinstance(value, str):
                 return Decimal(value)
-            return Decimal(f"{value:.{scale}f}") if isinstance(value, float) else (
-                Decimal(value).quantize(step)
+            return (
+                Decimal(f"{value:.{scale}f}")
+                if isinstance(value, float)
+                else (Decimal(value).quantize(step))
             )
 
         return read

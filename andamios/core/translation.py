@@ -198,9 +198,7 @@ def _message(
     return f"{what}{where}{reason}{during}"
 
 
-def _with_statement(
-    error: errors.AndamiosError, statement: str | None
-) -> errors.AndamiosError:
+def _with_statement(error: errors.AndamiosError, statement: str | None) -> errors.AndamiosError:
     # A column type refused a value; it does not know for which statement.
     if statement is None or error.statement is not None or type(error) is not errors.DataError:
         return error
@@ -213,9 +211,7 @@ def _translate_python_error(
     # Raised while values were being bound, before anything was sent; the text of a
     # ValueError may quote the value, so it is left to the cause of the error.
     if statement is not None and isinstance(error, ValueError | TypeError | OverflowError):
-        return errors.DataError(
-            _message(errors.DataError, None, statement), statement=statement
-        )
+        return errors.DataError(_message(errors.DataError, None, statement), statement=statement)
     if isinstance(error, OSError | asyncio.TimeoutError):
         return errors.ConnectionFailedError(f"The connection failed: {str(error) or 'timed out'}")
     return None

@@ -55,9 +55,7 @@ def version_of(entity: object) -> VersionedRow | None:
     return VersionedRow(state.mapper, tuple(state.identity), expected)
 
 
-async def stale_error(
-    session: sa_asyncio.AsyncSession, error: Exception
-) -> StaleVersionError:
+async def stale_error(session: sa_asyncio.AsyncSession, error: Exception) -> StaleVersionError:
     """Build the error, with the version that the row has now."""
     for row in session.info.get(NOTED, ()):
         actual = await _read_version(session, row)

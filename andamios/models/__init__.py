@@ -1,6 +1,5 @@
 """What the data is: base classes, types, field rules and mixins."""
 
-from andamios.models import version_writes
 from andamios.models.actor import acting_as, current_actor
 from andamios.models.base import BaseModel, SoftDeleteModel, TimestampedModel, UUIDModel
 from andamios.models.keys import uuid7

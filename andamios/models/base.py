@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import uuid
-from typing import TYPE_CHECKING, Any, ClassVar
+import uuid  # noqa: TC003  SQLAlchemy reads the annotation
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Dialect, MetaData, Table, event, inspect
+from sqlalchemy import MetaData, Table, event, inspect
 from sqlalchemy.ext.asyncio import AsyncAttrs
-from sqlalchemy.orm import DeclarativeBase, InstrumentedAttribute, Mapped, declared_attr, mapped_column
+from sqlalchemy.orm import (
+    DeclarativeBase,
+    InstrumentedAttribute,
+    Mapped,
+    declared_attr,
+    mapped_column,
+)
 
 from andamios.models.fields import check_fields
 from andamios.models.keys import uuid7
@@ -44,9 +50,9 @@ class BaseModel(AsyncAttrs, DeclarativeBase):
         ...     length: Mapped[Annotated[int, Ge(0)]]
         >>> Runway(length=3400)
         Runway(length=3400)
-        >>> Runway(length=-1)
+        >>> Runway(length=-1)  # doctest: +ELLIPSIS
         Traceback (most recent call last):
-        andamios.errors.FieldValidationError: Runway.length: Input should be greater than or equal to 0
+        andamios.errors.FieldValidationError: Runway.length: Input should be greater than ...
     """
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
@@ -61,7 +67,9 @@ class BaseModel(AsyncAttrs, DeclarativeBase):
         return snake_case(cls.__name__)
 
     @classmethod
-    def __table_cls__(cls, name: str, metadata: MetaData, *items: Any, **options: Any) -> Table | None:
+    def __table_cls__(
+        cls, name: str, metadata: MetaData, *items: Any, **options: Any
+    ) -> Table | None:
         """Build the table; SQLAlchemy's hook."""
         return make_table(cls, name, metadata, *items, **options)
 
@@ -81,7 +89,8 @@ class BaseModel(AsyncAttrs, DeclarativeBase):
     def to_dict(self) -> dict[str, Any]:
         """Give the columns that are loaded, by attribute name; relationships are left out."""
         loaded = self.__dict__
-        return {key: loaded[key] for key in inspect(type(self)).column_attrs.keys() if key in loaded}
+        columns = inspect(type(self)).column_attrs
+        return {column.key: loaded[column.key] for column in columns if column.key in loaded}
 
     def __repr__(self) -> str:
         columns = inspect(type(self)).column_attrs
@@ -101,6 +110,10 @@ def _shown(attribute: Any, value: Any) -> str:
 event.listen(BaseModel, "resolve_type_annotation", resolve_type)
 event.listen(BaseModel, "attribute_instrument", explain_lazy_loads, propagate=True)
 event.listen(BaseModel, "mapper_configured", check_fields, propagate=True)
+
+
+def _now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
 
 
 class UUIDModel(BaseModel):
@@ -134,10 +147,8 @@ class TimestampedModel(BaseModel):
 
     __abstract__ = True
 
-    created_at: Mapped[dt.datetime] = mapped_column(default=lambda: _now(), sort_order=900)
-    updated_at: Mapped[dt.datetime] = mapped_column(
-        default=lambda: _now(), onupdate=lambda: _now(), sort_order=901
-    )
+    created_at: Mapped[dt.datetime] = mapped_column(default=_now, sort_order=900)
+    updated_at: Mapped[dt.datetime] = mapped_column(default=_now, onupdate=_now, sort_order=901)
 
 
 class SoftDeleteModel(TimestampedModel):
@@ -163,7 +174,3 @@ class SoftDeleteModel(TimestampedModel):
     def is_deleted(self) -> bool:
         """Whether the row is marked as deleted."""
         return self.deleted_at is not None
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

@@ -8,6 +8,7 @@ converted behind one's back, except a whole number for a Decimal.
 
 from __future__ import annotations
 
+import inspect
 import sys
 import types
 import typing
@@ -107,7 +108,7 @@ def _listen(attribute: Any, rule: FieldRule) -> None:
 
 def _mapped_annotations(model: type[Any]) -> Iterator[tuple[str, Any]]:
     for base in reversed(model.__mro__):
-        for field, annotation in base.__dict__.get("__annotations__", {}).items():
+        for field, annotation in inspect.get_annotations(base).items():
             resolved = _resolve(base, field, annotation)
             if get_origin(resolved) is Mapped:
                 yield field, get_args(resolved)[0]

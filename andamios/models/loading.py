@@ -45,9 +45,7 @@ class ExplainingAttribute(InstrumentedAttribute[Any]):
             raise
 
 
-def explain_lazy_loads(
-    _model: type[Any], _key: str, attribute: QueryableAttribute[Any]
-) -> None:
+def explain_lazy_loads(_model: type[Any], _key: str, attribute: QueryableAttribute[Any]) -> None:
     """Listen to SQLAlchemy's ``attribute_instrument`` and give each attribute this class."""
     if type(attribute) is InstrumentedAttribute:
         attribute.__class__ = ExplainingAttribute

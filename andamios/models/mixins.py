@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
-from sqlalchemy.orm import Mapped, Mapper, declared_attr, mapped_column
+from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
+from andamios.core.session import Session
 from andamios.errors import ConfigurationError
 from andamios.models.actor import current_actor
+
+if TYPE_CHECKING:
+    from sqlalchemy.orm import Mapper, ORMExecuteState
 
 __all__ = ["AuditMixin", "VersioningMixin"]
 
@@ -62,5 +66,20 @@ def _require_version(mapper: Mapper[Any], model: type[Any]) -> None:
     if mapper.version_id_col is None:
         raise ConfigurationError(
             f"{model.__name__} has __mapper_args__ of its own, which hide those of "
-            "VersioningMixin: add \"version_id_col\": version to them."
+            'VersioningMixin: add "version_id_col": version to them.'
         )
+
+
+@event.listens_for(Session, "do_orm_execute")
+def _count_version(state: ORMExecuteState) -> None:
+    """Count the version in set-based updates too, so that whoever read before them loses."""
+    # A list of parameters is an update by primary key, which brings its versions along.
+    if not state.is_update or isinstance(state.parameters, list) or state.bind_mapper is None:
+        return
+    mapper = state.bind_mapper
+    if mapper.version_id_col is None:
+        return
+    statement: Any = state.statement
+    if mapper.version_id_col.key not in statement.compile().params:
+        attribute = mapper.get_property_by_column(mapper.version_id_col).class_attribute
+        state.statement = statement.values({attribute: attribute + 1})

@@ -55,7 +55,11 @@ def _cascaded(session: Session, entity: object, hard: set[object]) -> Iterator[o
     """Find what a cascade took along, and what must stay as long as its parent's row does."""
     state = inspect(entity)
     for child, _mapper, _state, _dict in state.mapper.cascade_iterator("delete", state):
-        if child in session.deleted and child not in hard and not isinstance(child, SoftDeleteModel):
+        if (
+            child in session.deleted
+            and child not in hard
+            and not isinstance(child, SoftDeleteModel)
+        ):
             yield child
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, MetaData, PrimaryKeyConstraint, Table
-from sqlalchemy.schema import SchemaItem
 
 from andamios.models.types import BIG_INTEGER
+
+if TYPE_CHECKING:
+    from sqlalchemy.schema import SchemaItem
 
 __all__ = ["NAMING_CONVENTION", "make_table", "snake_case"]
 
