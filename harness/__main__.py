@@ -30,15 +30,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         options.run(options)
     except ProviderError as error:
-        print(f"harness: {error}", file=sys.stderr)
-        return 1
+        return _fail(str(error))
     except ImportError as error:
-        print(f"harness: {error.name} is missing: pip install 'andamios[harness]'", file=sys.stderr)
-        return 1
+        return _fail(f"{error.name} is missing: pip install 'andamios[harness]'")
     except KeyboardInterrupt:
-        print("harness: interrupted", file=sys.stderr)
-        return 130
+        return _fail("interrupted", 130)
     return 0
+
+
+def _fail(line: str, code: int = 1) -> int:
+    sys.stderr.write(f"harness: {line}\n")
+    return code
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -55,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _build_images(options: argparse.Namespace) -> None:
-    from harness.images import build_images
+    from harness.images import build_images  # noqa: PLC0415  needs the engine's library
 
     known = get_args(ServiceName)
     for name in options.services:
@@ -67,14 +69,15 @@ def _build_images(options: argparse.Namespace) -> None:
 
 
 def _sweep(_options: argparse.Namespace) -> None:
-    from harness.runs import sweep
+    from harness.runs import sweep  # noqa: PLC0415  an extra
 
     swept = sweep()
     _say(f"swept {len(swept)} run(s)" + "".join(f"\n  {name}" for name in swept))
 
 
 def _say(line: str) -> None:
-    print(line, flush=True)
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from harness.local.apt import find_mirror
 from harness.local.server import run_command
 from harness.services import SERVICES, ProviderError, ServiceName
 
-__all__ = ["build_images"]
+__all__ = ["build_images", "digest_of", "is_current", "make_base"]
 
 _BASE = "debian:sid-slim"
 _LABEL = "andamios.harness.recipe"
@@ -48,7 +48,7 @@ def build_images(
         ProviderError: No engine answers, or a step failed.
     """
     with engine() as client:
-        outdated = [service for service in services if not _is_current(client, service)]
+        outdated = [service for service in services if not is_current(client, service)]
         for service in services:
             if service not in outdated:
                 say(f"{RECIPES[service].own}: up to date")
@@ -59,13 +59,15 @@ def build_images(
             _build(service)
 
 
-def _is_current(client: docker.DockerClient, service: ServiceName) -> bool:
+def is_current(client: docker.DockerClient, service: ServiceName) -> bool:
+    """Tell whether a service's image is there and was built from today's recipe."""
     image = RECIPES[service].own
     labels = client.images.get(image).labels if has_image(client, image) else {}
-    return labels.get(_LABEL) == _digest(_FOLDER / service)
+    return labels.get(_LABEL) == digest_of(_FOLDER / service)
 
 
-def _digest(folder: Path) -> str:
+def digest_of(folder: Path) -> str:
+    """Return the digest of a recipe: of the names and contents of its files."""
     digest = hashlib.sha256()
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -80,10 +82,16 @@ def _ensure_base(client: docker.DockerClient, say: Callable[[str], None]) -> Non
         pull(client, _BASE)
     except ProviderError as error:
         say(f"{_BASE}: {error}; making it from Debian packages (half a minute)")
-        _make_base()
+        make_base()
 
 
-def _make_base() -> None:
+def make_base() -> None:
+    """
+    Make the image that the recipes start from out of the machine's Debian mirror.
+
+    Raises:
+        ProviderError: This isn't root, the tool for it is missing, or it failed.
+    """
     if os.getuid() != 0:
         raise ProviderError(f"only root can make {_BASE} here: run this as root")
     if shutil.which("debootstrap") is None:
@@ -117,7 +125,7 @@ def _build(service: ServiceName) -> None:
         steps = api.build(
             path=str(_FOLDER / service),
             tag=RECIPES[service].own,
-            labels={_LABEL: _digest(_FOLDER / service)},
+            labels={_LABEL: digest_of(_FOLDER / service)},
             buildargs=arguments,
             network_mode="host",
             rm=True,

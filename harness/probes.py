@@ -25,7 +25,7 @@ _Identity: TypeAlias = tuple[str, str]
 
 
 async def _postgresql(details: ServiceDetails) -> _Identity:
-    import asyncpg
+    import asyncpg  # noqa: PLC0415  an extra
 
     connection = await asyncpg.connect(
         host=details.host,
@@ -43,7 +43,7 @@ async def _postgresql(details: ServiceDetails) -> _Identity:
 
 
 async def _mysql(details: ServiceDetails) -> _Identity:
-    import aiomysql
+    import aiomysql  # noqa: PLC0415  an extra
 
     connection = await aiomysql.connect(
         host=details.host,
@@ -62,7 +62,9 @@ async def _mysql(details: ServiceDetails) -> _Identity:
 
 
 async def _redis(details: ServiceDetails) -> _Identity:
-    from redis.asyncio import Redis
+    from redis.asyncio import Redis  # noqa: PLC0415  an extra
+    from redis.asyncio.retry import Retry  # noqa: PLC0415  an extra
+    from redis.backoff import NoBackoff  # noqa: PLC0415  an extra
 
     client = Redis(
         host=details.host,
@@ -71,6 +73,8 @@ async def _redis(details: ServiceDetails) -> _Identity:
         password=details.password or None,
         socket_timeout=_ANSWER_LIMIT,
         socket_connect_timeout=_ANSWER_LIMIT,
+        # We try again ourselves; the client would take seconds over it.
+        retry=Retry(NoBackoff(), 0),
     )
     async with client:
         facts = await client.info("server")
@@ -129,8 +133,7 @@ async def _poll(
 ) -> ServiceDetails:
     deadline = time.monotonic() + limit
     while True:
-        refusal = await _attempt(details)
-        check_alive()
+        refusal = await _attempt_while(details, check_alive)
         if isinstance(refusal, ServiceDetails):
             return refusal
         if time.monotonic() >= deadline:
@@ -138,6 +141,21 @@ async def _poll(
             where = f"{details.host}:{details.port}"
             raise ProviderError(f"{details.name} at {where} let nobody in{waited}: {refusal}")
         await asyncio.sleep(_INTERVAL)
+
+
+async def _attempt_while(
+    details: ServiceDetails, check_alive: Callable[[], None]
+) -> ServiceDetails | str:
+    # Whoever took the port of a server that ended may let us wait for an answer.
+    attempt = asyncio.create_task(_attempt(details))
+    try:
+        while not attempt.done():
+            await asyncio.wait({attempt}, timeout=_INTERVAL)
+            check_alive()
+        return attempt.result()
+    finally:
+        attempt.cancel()
+        await asyncio.wait({attempt})
 
 
 async def _attempt(details: ServiceDetails) -> ServiceDetails | str:

@@ -24,7 +24,7 @@ def _machine() -> str:
     """Name this boot and pid namespace; pids of another one say nothing here."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}:{os.readlink('/proc/self/ns/pid')}"
+        return f"{boot}:{(_PROC / 'self/ns/pid').readlink()}"
     except OSError:
         return f"boot:{psutil.boot_time():.0f}"
 
@@ -77,7 +77,7 @@ class ProcessMark:
     @classmethod
     def from_stat(cls, stat: str, machine: str) -> Self:
         """Read the line that the kernel shows for a process in `/proc/<pid>/stat`."""
-        return cls(int(stat.split()[0]), _parse_stat(stat)[1], machine)
+        return cls(int(stat.partition(" ")[0]), _parse_stat(stat)[1], machine)
 
     @classmethod
     def current(cls) -> Self:

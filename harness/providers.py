@@ -8,7 +8,6 @@ this machine's own binaries and packages second.
 
 import contextlib
 import os
-from collections.abc import Callable
 from typing import get_args
 from urllib.parse import unquote, urlsplit
 
@@ -72,12 +71,13 @@ def start(request: ServiceRequest, provider: ProviderName) -> ServiceDetails:
     Raises:
         ProviderError: This provider can't give it.
     """
-    starters: dict[ProviderName, Callable[[ServiceRequest], ServiceDetails]] = {
-        "url": _from_url,
-        "docker": _from_docker,
-        "local": _from_local,
-    }
-    return starters[provider](request)
+    match provider:
+        case "url":
+            return _from_url(request)
+        case "docker":
+            return _from_docker(request)
+        case "local":
+            return _from_local(request)
 
 
 def stop(request: ServiceRequest, provider: ProviderName) -> None:
@@ -85,27 +85,27 @@ def stop(request: ServiceRequest, provider: ProviderName) -> None:
     if provider == "docker":
         # Without an engine, or the library for it, there are no containers either.
         with contextlib.suppress(ProviderError, ImportError):
-            from harness.containers.docker import remove
+            from harness.containers.docker import remove  # noqa: PLC0415  slow, and optional
 
             remove(request.labels)
     elif provider == "local":
-        from harness.local.server import end_servers
+        from harness.local.server import end_servers  # noqa: PLC0415  only this branch
 
         end_servers(request.folder)
 
 
 def _from_docker(request: ServiceRequest) -> ServiceDetails:
     try:
-        from harness.containers import docker
+        from harness.containers import docker  # noqa: PLC0415  slow, and optional
     except ImportError as error:
         raise ProviderError(f"{error.name} is missing: pip install 'andamios[harness]'") from error
     return docker.start(request)
 
 
 def _from_local(request: ServiceRequest) -> ServiceDetails:
-    from harness import local
+    from harness.local.places import start as start_here  # noqa: PLC0415  only this branch
 
-    return local.start(request)
+    return start_here(request)
 
 
 def _from_url(request: ServiceRequest) -> ServiceDetails:

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -139,16 +140,21 @@ class Run:
         path = self.path / f"{key}.outcome.json"
         if path.exists():
             return _read(path)
-        if not self.path.is_dir() or (self.path / _CLOSED).exists():
-            return "this run is closed"
         try:
+            self._check_open()
             with FileLock(self.path / f"{name}.lock", timeout=_START_LIMIT):
                 if not path.exists():
                     request = self._request(name, key, image)
                     _write(path, self._start(request, provider))
                 return _read(path)
+        except ProviderError as error:
+            return str(error)
         except Timeout:
             return f"waited {_START_LIMIT:.0f} s for another process to start {name}"
+
+    def _check_open(self) -> None:
+        if not self.path.is_dir() or (self.path / _CLOSED).exists():
+            raise ProviderError("this run is closed")
 
     def _request(self, name: ServiceName, key: str, image: str | None) -> ServiceRequest:
         controller = _controller(self.path) or ProcessMark.current()
@@ -165,8 +171,7 @@ class Run:
         _make_folder(request.folder)
         try:
             details = providers.start(request, provider)
-            if (self.path / _CLOSED).exists():
-                raise ProviderError("the run was closed while it started")
+            self._check_open()
         except ProviderError as error:
             providers.stop(request, provider)
             return str(error)
@@ -178,11 +183,12 @@ class Run:
     @contextlib.contextmanager
     def _starts_finished(self) -> Iterator[None]:
         """Let a start under way see that the run is closed; don't wait for it forever."""
+        deadline = time.monotonic() + _CLOSE_LIMIT
         with contextlib.ExitStack() as held:
             for name in SERVICES:
+                patience = max(0.0, deadline - time.monotonic())
                 with contextlib.suppress(Timeout):
-                    lock = FileLock(self.path / f"{name}.lock", timeout=_CLOSE_LIMIT)
-                    held.enter_context(lock)
+                    held.enter_context(FileLock(self.path / f"{name}.lock", timeout=patience))
             yield
 
 
@@ -208,6 +214,7 @@ def sweep(base_dir: Path | str | None = None) -> list[str]:
 
 
 def _reap(path: Path) -> None:
+    (path / _CLOSED).touch()
     for folder in sorted(path.iterdir()):
         if folder.is_dir():
             provider: ProviderName = "docker" if "-docker" in folder.name else "local"

@@ -16,10 +16,10 @@ from typing import Any, cast
 
 import docker
 from docker.errors import DockerException, NotFound
-from requests.exceptions import RequestException
+from requests.exceptions import RequestException, Timeout
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
-from testcontainers.core.docker_client import DockerClient
+from testcontainers.core.docker_client import DockerClient, get_docker_host
 
 from harness.containers import mysql, postgresql, redis
 from harness.containers.images import choose_image
@@ -58,17 +58,29 @@ def engine(limit: int = _ANSWER_LIMIT) -> Iterator[docker.DockerClient]:
         ProviderError: No engine answers, it refuses us, or a call to it failed.
     """
     try:
+        _knock()
         with contextlib.closing(DockerClient(timeout=limit).client) as client:
             yield client
     except (DockerException, RequestException, OSError) as error:
         raise ProviderError(_explain(error)) from error
 
 
+def _knock() -> None:
+    """Fail where the engine's socket does; its library would leave one open then."""
+    scheme, _, path = (get_docker_host() or "unix:///var/run/docker.sock").partition("://")
+    if scheme in {"unix", "http+unix"}:
+        with socket.socket(socket.AF_UNIX) as knocking:
+            knocking.settimeout(_ANSWER_LIMIT)
+            knocking.connect(path)
+
+
 def _explain(error: Exception) -> str:
     text = " ".join(str(getattr(error, "explanation", None) or error).split())
-    if "ermission denied" in text:
+    if isinstance(error, PermissionError) or "ermission denied" in text:
         return "no right to use the Docker engine: be root or join its group, or use local"
-    if "Error while fetching server API version" in text:
+    if isinstance(error, Timeout):
+        return "the Docker engine didn't answer in time: look after it, or use local"
+    if type(error).__module__ == "builtins" or "Error while fetching server API version" in text:
         return "no Docker engine answers: start one, or use local"
     return f"the Docker engine said: {text[:300]}"
 

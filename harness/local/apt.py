@@ -134,7 +134,8 @@ def _options(folder: Path, suite: str) -> list[str]:
         "Debug::NoLocking": "1",
         "APT::Sandbox::User": "root",
         "Acquire::Languages": "none",
-        "Acquire::Retries": "3",
+        "Acquire::Retries": "2",
+        "APT::Update::Error-Mode": "any",
         "Acquire::http::Timeout": "30",
         # A snapshot of sid may be served past the date in its Release file.
         "Acquire::Check-Valid-Until": "false",

@@ -19,10 +19,11 @@ from harness.local.server import Server, run_command, serve
 from harness.services import ProviderError, ServiceDetails, ServiceRequest
 from harness.settings import MYSQL
 
-__all__ = ["starters"]
+__all__ = ["PACKAGES", "from_packages", "starters"]
 
-_MYSQL = Packages(("mysql-server-core",), "sid")
 _MARIADB = ("mariadb-server-core",)
+# MySQL itself is packaged only in sid; MariaDB comes from the machine's own release.
+PACKAGES = (Packages(("mysql-server-core",), "sid"), Packages(_MARIADB, codename()))
 _PLACES = "/usr/sbin:/usr/local/sbin:/usr/libexec"
 _DATABASE = "andamios"
 
@@ -38,8 +39,20 @@ def starters() -> Iterable[partial[ServiceDetails]]:
         found = shutil.which(name) or shutil.which(name, path=_PLACES)
         if found:
             yield partial(_start_installed, Path(found).resolve())
-    yield partial(_start_packages, _MYSQL)
-    yield partial(_start_packages, Packages(_MARIADB, codename()))
+    yield from (from_packages(packages) for packages in PACKAGES)
+
+
+def from_packages(packages: Packages) -> partial[ServiceDetails]:
+    """
+    Make the starter of a server from packages.
+
+    Args:
+        packages: One of `PACKAGES`.
+
+    Returns:
+        A function that downloads the packages if need be, and starts the server.
+    """
+    return partial(_start_packages, packages)
 
 
 def _start_installed(path: Path, request: ServiceRequest) -> ServiceDetails:

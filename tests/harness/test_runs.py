@@ -1,0 +1,197 @@
+"""A run: started once, ended by its controller, swept when that was killed."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+
+import harness
+from harness import Run, ServiceUnavailableError, providers
+from harness.processes import ProcessMark
+from harness.services import ProviderError, ServiceDetails, ServiceRequest
+
+ROOT = Path(harness.__file__).parents[1]
+JOIN = """
+import sys
+from harness import Run
+print(Run.join(sys.argv[1]).service('redis', 'local').port)
+"""
+CREATE = """
+import sys, time
+from harness import Run
+run = Run.create(sys.argv[1])
+run.service('redis', 'local')
+print(run.path, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.fixture
+def runs_dir() -> Iterator[Path]:
+    # Not tmp_path: a server that runs as another user has to get through.
+    with tempfile.TemporaryDirectory(prefix="andamios-runs-") as folder:
+        Path(folder).chmod(0o711)
+        yield Path(folder)
+
+
+@pytest.fixture
+def run(runs_dir: Path) -> Iterator[Run]:
+    with Run.create(runs_dir) as run:
+        yield run
+
+
+def python(code: str, *arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", code, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+
+
+def servers_of(path: Path) -> list[psutil.Process]:
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        words = process.info["cmdline"] or []
+        is_server = any(name in " ".join(words) for name in ("valkey-server", "redis-server"))
+        if is_server and process.info["status"] != psutil.STATUS_ZOMBIE:
+            try:
+                if path.resolve() in Path(process.cwd()).resolve().parents:
+                    found.append(process)
+            except psutil.Error:
+                continue
+    return found
+
+
+def test_four_processes_get_one_server(run: Run) -> None:
+    """Workers that ask at the same time share what the first of them starts."""
+    workers = [python(JOIN, run.path) for _ in range(4)]
+    answers = {worker.communicate(timeout=30)[0].strip() for worker in workers}
+
+    assert 1 == len(answers)
+    assert int(answers.pop()) == run.started()[0].port
+    assert 1 == len(servers_of(run.path))
+
+
+def test_the_server_outlives_the_worker_that_started_it(run: Run) -> None:
+    """A worker may crash while others go on."""
+    python(JOIN, run.path).communicate(timeout=30)
+
+    assert 1 == len(servers_of(run.path))
+    assert run.service("redis", "local").flavour in {"Valkey", "Redis"}
+
+
+def test_close_ends_the_servers_and_removes_the_directory(run: Run) -> None:
+    """Nothing is left of a run that was closed; closing again does no harm."""
+    run.service("redis", "local")
+    run.close()
+    run.close()
+
+    assert [] == servers_of(run.path)
+    assert not run.path.exists()
+
+
+def test_a_killed_run_is_swept_by_the_next(runs_dir: Path) -> None:
+    """kill -9 of the controller leaves a server behind, but not past the next run."""
+    controller = python(CREATE, runs_dir)
+    assert controller.stdout is not None
+    path = Path(controller.stdout.readline().strip())
+    controller.send_signal(signal.SIGKILL)
+    controller.communicate(timeout=10)
+    assert 1 == len(servers_of(path))
+
+    with Run.create(runs_dir):
+        assert [] == servers_of(path)
+        assert not path.exists()
+
+
+def test_a_run_that_goes_on_is_not_swept(run: Run, runs_dir: Path) -> None:
+    """Two runs at the same time on one machine leave each other alone."""
+    run.service("redis", "local")
+    with Run.create(runs_dir) as other:
+        other.service("redis", "local")
+    assert 1 == len(servers_of(run.path))
+
+
+@pytest.mark.parametrize(
+    ("change", "swept"),
+    [({"started": "1"}, True), ({"machine": "another"}, False), ({}, False)],
+    ids=["pid reused", "another machine", "alive"],
+)
+def test_whose_controller_is_gone(runs_dir: Path, change: dict[str, str], swept: bool) -> None:
+    """A reused pid is not mistaken for the controller; unknown machines are left alone."""
+    old = Run.create(runs_dir)
+    mark = replace(ProcessMark.current(), **change)
+    (old.path / "controller.json").write_text(json.dumps(mark.__dict__))
+
+    with Run.create(runs_dir):
+        assert swept is not old.path.exists()
+
+
+def test_a_failure_is_found_out_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All workers hear of a failure; only the first tries."""
+    tried: list[str] = []
+
+    def fail(_request: ServiceRequest, provider: str) -> ServiceDetails:
+        tried.append(provider)
+        raise ProviderError("no luck")
+
+    monkeypatch.setattr(providers, "start", fail)
+    monkeypatch.delenv("ANDAMIOS_MYSQL_URL", raising=False)
+    for member in (run, Run.join(run.path)):
+        with pytest.raises(ServiceUnavailableError) as caught:
+            member.service("mysql")
+        assert ["docker: no luck", "local: no luck"] == caught.value.reasons
+    assert ["docker", "local"] == tried
+    assert [] == run.started()
+
+
+def test_an_interrupted_start_leaves_no_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C while a server starts ends that server."""
+
+    def interrupt(*_: object, **__: object) -> ServiceDetails:
+        assert 1 == len(servers_of(run.path))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("harness.local.server.wait_until_ready", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.service("redis", "local")
+    assert [] == servers_of(run.path)
+
+
+def test_a_closed_run_starts_nothing(run: Run) -> None:
+    """A worker that is late hears that the run is over."""
+    member = Run.join(run.path)
+    run.close()
+    with pytest.raises(ServiceUnavailableError, match="closed"):
+        member.service("redis", "local")
+
+
+def test_what_was_started_is_listed(run: Run) -> None:
+    """The header and the summary name each service with where it came from."""
+    details = run.service("redis", "local")
+    assert [details] == run.started()
+    assert "local" == details.provider
+    assert details.version[0].isdigit()
+    assert details.source
+
+
+def test_a_server_without_record_is_no_reason_to_fail(run: Run) -> None:
+    """A start that was cut short left a folder without a complete record."""
+    folder = run.path / "redis-local"
+    folder.mkdir()
+    (folder / "server.process").write_text("SIGTERM\nmachine\n")
+    began = time.monotonic()
+    run.close()
+    assert time.monotonic() - began < 2
+    assert not run.path.exists()
