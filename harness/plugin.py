@@ -1,0 +1,157 @@
+"""
+The pytest plugin: options, the life of a run, fixtures, and what is reported at the end.
+
+Installed with ``pip install 'andamios[harness]'``; pytest finds it by its entry point.
+"""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from harness.conformance.gaps import expect, gap_of
+from harness.fixtures.database import backend, database_server, db_metadata, test_database
+from harness.fixtures.engine import engine
+from harness.fixtures.redis import redis_client, redis_database
+from harness.fixtures.repository import reference_tables, user_repository
+from harness.fixtures.services import harness_session, start_service, worker_name
+from harness.fixtures.session import db_session
+from harness.report import RunReport, header
+from harness.services import SERVICES, ServiceName
+from harness.session import BACKENDS, RUN_PATH, HarnessSession
+
+__all__ = [
+    "backend",
+    "database_server",
+    "db_metadata",
+    "db_session",
+    "engine",
+    "harness_session",
+    "redis_client",
+    "redis_database",
+    "reference_tables",
+    "start_service",
+    "test_database",
+    "user_repository",
+    "worker_name",
+]
+
+SERVICE_OF: dict[str, ServiceName] = {"postgresql": "postgresql", "mysql": "mysql"}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the options; each begins with ``--harness``."""
+    group = parser.getgroup("harness", "real databases for tests (andamios)")
+    group.addoption(
+        "--harness-provider",
+        choices=("auto", "docker", "local", "url"),
+        default="auto",
+        help="where servers come from: a container engine, this machine, or addresses in "
+        "ANDAMIOS_POSTGRES_URL and so on; auto takes the first that works",
+    )
+    group.addoption(
+        "--harness-require",
+        metavar="NAMES",
+        default="",
+        help="services that must be there: tests that need one fail instead of being skipped "
+        f"({', '.join(SERVICES)})",
+    )
+    group.addoption(
+        "--harness-backends",
+        metavar="NAMES",
+        default="",
+        help=f"run only on these backends (default: all of {', '.join(BACKENDS)})",
+    )
+    group.addoption(
+        "--harness-report",
+        metavar="FOLDER",
+        default=None,
+        help="write the table of capabilities to this folder, as text and JSON",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register markers, check options, and leave the event loop to the tests."""
+    config.addinivalue_line(
+        "markers", "capability(name): what a test shows a backend can do; fills the table"
+    )
+    _check_names(config, "harness_require", SERVICES)
+    _check_names(config, "harness_backends", BACKENDS)
+    # Engines that tests build would otherwise choose the loop of the whole process.
+    os.environ.setdefault("ANDAMIOS_UVLOOP", "0")
+    if HarnessSession.of(config).is_controller:
+        config.pluginmanager.register(RunReport(config), "andamios-harness-report")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell an xdist worker which run it takes part in."""
+    node.workerinput[RUN_PATH] = str(HarnessSession.of(node.config).run.path)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop everything that the run started, also after an interruption."""
+    HarnessSession.of(config).close()
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Say where servers come from; those that are required are started now and described."""
+    return header(HarnessSession.of(config))
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out backends that were not asked for, and label each test for the report."""
+    wanted = HarnessSession.of(config).backends
+    kept, left_out = [], []
+    for item in items:
+        name = _backend_of(item)
+        (kept if name is None or name in wanted else left_out).append(item)
+        _label(item, name)
+    if left_out:
+        config.hook.pytest_deselected(items=left_out)
+        items[:] = kept
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start what the collected tests need in the background, all at once."""
+    config = session.config
+    if config.option.collectonly:
+        return
+    needed = {service for item in session.items for service in _services_of(item)}
+    if needed:
+        HarnessSession.of(config).start_ahead(needed)
+
+
+def _backend_of(item: pytest.Item) -> str | None:
+    callspec = getattr(item, "callspec", None)
+    return callspec.params.get("backend") if callspec is not None else None
+
+
+def _services_of(item: pytest.Item) -> Iterator[ServiceName]:
+    name = _backend_of(item)
+    if name in SERVICE_OF:
+        yield SERVICE_OF[name]
+    if "redis_database" in getattr(item, "fixturenames", ()):
+        yield "redis"
+
+
+def _label(item: pytest.Item, backend_name: str | None) -> None:
+    if backend_name is not None:
+        item.user_properties.append(("backend", backend_name))
+    for marker in item.iter_markers("capability"):
+        capability = marker.args[0]
+        item.user_properties.append(("capability", capability))
+        gap = gap_of(capability, backend_name or "")
+        if gap is not None:
+            expect(item, gap)
+
+
+def _check_names(config: pytest.Config, option: str, known: tuple[str, ...]) -> None:
+    names = [name.strip() for name in config.getoption(option).split(",") if name.strip()]
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        flag = f"--{option.replace('_', '-')}"
+        raise pytest.UsageError(
+            f"{flag}: unknown name {', '.join(unknown)}; known: {', '.join(known)}"
+        )
