@@ -57,6 +57,13 @@ from andamios.models import (
     acting_as,
     current_actor,
 )
+from andamios.queries import CursorPage, FilterBuilder, Page, QueryBuilder
+from andamios.repositories import (
+    BaseRepository,
+    GenericRepository,
+    IRepository,
+    ReadOnlyRepository,
+)
 
 __version__ = "0.1.0"
 
@@ -67,6 +74,7 @@ __all__ = [
     "AsyncSession",
     "AuditMixin",
     "BaseModel",
+    "BaseRepository",
     "CacheError",
     "CheckViolationError",
     "CircuitOpenError",
@@ -75,22 +83,29 @@ __all__ = [
     "ConnectionFailedError",
     "ConnectionManager",
     "ConstraintError",
+    "CursorPage",
     "DataError",
     "DeadlineExceededError",
     "DeadlockError",
     "DuplicateError",
     "FieldValidationError",
+    "FilterBuilder",
     "ForeignKeyError",
+    "GenericRepository",
+    "IRepository",
     "LazyLoadError",
     "MigrationError",
     "MissingDependencyError",
     "MultipleFoundError",
     "NotFoundError",
     "NotNullError",
+    "Page",
     "PoolStats",
     "PoolTimeoutError",
+    "QueryBuilder",
     "QueryError",
     "ReadOnlyError",
+    "ReadOnlyRepository",
     "SerializationError",
     "SessionManager",
     "SessionTaskError",

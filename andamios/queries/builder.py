@@ -1,0 +1,361 @@
+"""
+The query builder: a sentence about which rows, ended by what to do with them.
+
+Named for its pattern. It has more public methods than a class here usually has, one for
+each word of SQL and each way to end; every other thing is a SQLAlchemy expression handed
+to one of them. It holds no logic: what was said is a ``QuerySpec``, and ``compose``,
+``reading``, ``paging``, ``keyset`` and ``writing`` act on it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+
+import sqlalchemy as sa
+from sqlalchemy.engine.default import DefaultDialect
+
+from andamios.core.engine import AndamiosEngine
+from andamios.errors import QueryError
+from andamios.queries import keyset, paging, reading, writing
+from andamios.queries.compose import executed, plain
+from andamios.queries.fields import field, mapper_of
+from andamios.queries.filters import conditions_of
+from andamios.queries.loading import Load
+from andamios.queries.scope import read_scope, require_session, write_scope
+from andamios.queries.spec import Join, Lock, QuerySpec
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from andamios.queries.pages import CursorPage, Page
+    from andamios.queries.scope import Bind
+
+__all__ = ["QueryBuilder"]
+
+T = TypeVar("T")
+
+
+class QueryBuilder(Generic[T]):
+    """
+    A query on a model, built step by step.
+
+    Every step returns a new builder and leaves the old one as it was. Conditions are
+    SQLAlchemy expressions, dicts or :class:`FilterBuilder`. Objects come out once each,
+    also when a join repeats them.
+
+    Args:
+        model: The mapped class.
+        bind: A session, an engine, or nothing: the session of this task.
+
+    Example:
+        >>> import andamios
+        >>> from sqlalchemy import String
+        >>> from sqlalchemy.orm import mapped_column
+        >>> from andamios import AndamiosEngine, BaseModel, QueryBuilder
+        >>> class Port(BaseModel):
+        ...     name = mapped_column(String(50))
+        >>> async def main() -> list[str]:
+        ...     async with AndamiosEngine("sqlite://") as engine:
+        ...         await engine.create_all(BaseModel)
+        ...         async with engine.session() as session:
+        ...             session.add_all([Port(name="Callao"), Port(name="Paita")])
+        ...             ports = await QueryBuilder(Port).filter(Port.name > "D").execute()
+        ...             return [port.name for port in ports]
+        >>> andamios.run(main())
+        ['Paita']
+    """
+
+    __slots__ = ("_bind", "_spec")
+
+    def __init__(self, model: type[T], bind: Bind = None) -> None:
+        mapper_of(model)
+        self._spec = QuerySpec(model)
+        self._bind = bind
+
+    def _with(self, **changes: Any) -> Self:
+        query = type(self).__new__(type(self))
+        query._spec = replace(self._spec, **changes)  # noqa: SLF001  a copy of itself
+        query._bind = self._bind  # noqa: SLF001
+        return query
+
+    # -- which rows
+
+    def filter(self, *conditions: Any) -> Self:
+        """Keep what fits all of these: SQLAlchemy expressions, dicts or FilterBuilders."""
+        found = conditions_of(self._spec.model, conditions)
+        return self._with(where=self._spec.where + found)
+
+    def filter_by(self, **filters: Any) -> Self:
+        """Keep what has these values; names as in a dict: ``filter_by(age__gte=18)``."""
+        return self.filter(filters)
+
+    def exclude(self, *conditions: Any) -> Self:
+        """Drop what fits all of these; rows where they are neither true nor false stay."""
+        found = conditions_of(self._spec.model, conditions)
+        if not found:
+            raise QueryError("exclude() needs a condition")
+        return self._with(where=(*self._spec.where, sa.and_(*found).is_not(sa.true())))
+
+    def join(self, target: Any, condition: Any = None) -> Self:
+        """
+        Read another table along, and keep what has a row there.
+
+        Args:
+            target: A relationship (``User.profile``), a model, or a table.
+            condition: How they belong together, unless the relationship says it.
+        """
+        return self._with(joins=(*self._spec.joins, Join(target, condition)))
+
+    def outerjoin(self, target: Any, condition: Any = None) -> Self:
+        """Read another table along, and keep what has no row there too."""
+        return self._with(joins=(*self._spec.joins, Join(target, condition, is_outer=True)))
+
+    def include_deleted(self) -> Self:
+        """See rows that were softly deleted."""
+        return self._with(includes_deleted=True)
+
+    def unscoped(self) -> Self:
+        """Let ``update`` and ``delete`` work on every row, without a condition."""
+        return self._with(is_unscoped=True)
+
+    # -- what of them
+
+    def load(self, *relationships: Any, strategy: str | None = None) -> Self:
+        """
+        Load relationships along with the objects.
+
+        Args:
+            relationships: For instance ``User.posts, Post.comments``, the second for the
+                objects of the first; or loader options of SQLAlchemy.
+            strategy: ``selectin`` (the default for collections), ``joined`` (the default
+                for single objects), ``subquery``, ``immediate`` or ``raise``.
+        """
+        loads = tuple(Load(item, strategy) for item in relationships)
+        return self._with(loads=self._spec.loads + loads)
+
+    def only(self, *columns: Any) -> QueryBuilder[sa.Row[Any]]:
+        """Give rows of these columns or expressions instead of objects."""
+        found = tuple(self._named(column) for column in columns)
+        return self._as_rows(columns=self._spec.columns + found)
+
+    def aggregate(self, **expressions: Any) -> QueryBuilder[sa.Row[Any]]:
+        """Give rows with these values, for each group: ``aggregate(total=func.sum(…))``."""
+        labels = tuple(
+            sa.type_coerce(item, item.type).label(name)
+            if isinstance(item, sa.Label)
+            else item.label(name)
+            for name, item in expressions.items()
+        )
+        return self._as_rows(aggregates=self._spec.aggregates + labels)
+
+    def group_by(self, *columns: Any) -> QueryBuilder[sa.Row[Any]]:
+        """Give a row for each value of these columns, which it begins with."""
+        found = tuple(self._named(column) for column in columns)
+        return self._as_rows(group_by=self._spec.group_by + found)
+
+    def having(self, *conditions: Any) -> Self:
+        """Keep groups that fit; without ``group_by`` an object and its joined rows are one."""
+        return self._with(having=self._spec.having + conditions_of(self._spec.model, conditions))
+
+    def distinct(self) -> Self:
+        """Give equal rows once; objects come once anyway."""
+        return self._with(is_distinct=True)
+
+    def order_by(self, *expressions: Any) -> Self:
+        """
+        Order by these, after what was given before.
+
+        Args:
+            expressions: SQLAlchemy expressions, or names of fields or aggregates, with
+                ``-`` in front for descending. NULL is the largest value on every backend.
+        """
+        return self._with(order_by=self._spec.order_by + expressions)
+
+    def limit(self, count: int) -> Self:
+        """Give at most so many results."""
+        return self._with(limit=_natural("limit", count))
+
+    def offset(self, count: int) -> Self:
+        """Leave out so many results at the beginning."""
+        return self._with(offset=_natural("offset", count))
+
+    def for_update(
+        self, *, skip_locked: bool = False, nowait: bool = False, share: bool = False
+    ) -> Self:
+        """
+        Lock the rows until the transaction ends, and read them as they are now.
+
+        SQLite has one writer at a time, which is lock enough.
+
+        Args:
+            skip_locked: Leave out rows that somebody else has locked.
+            nowait: Raise ``DeadlockError`` instead of waiting.
+            share: Let others read with ``share`` too.
+        """
+        return self._with(lock=Lock(skip_locked, nowait, share))
+
+    # -- ends
+
+    async def execute(self) -> list[T]:
+        """Give all results."""
+        async with self._reading() as session:
+            return await reading.fetch(session, self._spec)
+
+    async def first(self) -> T | None:
+        """Give the first result in order, or None."""
+        async with self._reading() as session:
+            return cast("T | None", await reading.first(session, self._spec))
+
+    async def one(self) -> T:
+        """
+        Give the only result.
+
+        Raises:
+            NotFoundError: There is none.
+            MultipleFoundError: There are several.
+        """
+        found = await self.one_or_none()
+        if found is None:
+            raise reading.missing(self._spec)
+        return found
+
+    async def one_or_none(self) -> T | None:
+        """
+        Give the only result, or None.
+
+        Raises:
+            MultipleFoundError: There are several.
+        """
+        async with self._reading() as session:
+            return cast("T | None", await reading.only_one(session, self._spec))
+
+    async def scalar(self) -> Any:
+        """Give the first column of the first result (of an object: itself), or None."""
+        found: Any = await self.first()
+        return found[0] if found is not None and self._spec.gives_rows else found
+
+    async def count(self) -> int:
+        """Count the results."""
+        async with self._reading() as session:
+            return await reading.count(session, self._spec)
+
+    async def exists(self) -> bool:
+        """Whether there is any result."""
+        async with self._reading() as session:
+            return await reading.exists(session, self._spec)
+
+    async def stream(self, batch: int = 1000) -> AsyncGenerator[T, None]:
+        """
+        Give results one by one as they arrive, in constant memory.
+
+        When you leave the loop early, close it: ``async with aclosing(query.stream())``.
+
+        Args:
+            batch: How many are fetched at a time.
+        """
+        _natural("batch", batch, least=1)
+        async with self._reading() as session:
+            async for part in reading.stream(session, self._spec, batch):
+                for item in part:
+                    yield item
+
+    async def page(self, number: int = 1, size: int = 50) -> Page[T]:
+        """
+        Give one page and the total number of results.
+
+        Args:
+            number: Which page, from 1.
+            size: Results on a page.
+        """
+        async with self._reading() as session:
+            return await paging.page(session, self._spec, number, size)
+
+    async def page_after(self, cursor: str | None = None, size: int = 50) -> CursorPage[T]:
+        """
+        Give the page at a cursor, with the cursors of its neighbours.
+
+        Args:
+            cursor: ``next`` or ``previous`` of an earlier page; None is the beginning.
+            size: Results on a page.
+
+        Raises:
+            QueryError: The cursor was changed, or belongs to another query.
+        """
+        async with self._reading() as session:
+            return await keyset.page_after(session, self._spec, cursor, size)
+
+    async def as_dicts(self) -> list[dict[str, Any]]:
+        """Give results as dicts of their columns."""
+        async with self._reading() as session:
+            return await reading.as_dicts(session, self._spec)
+
+    async def update(self, values: Mapping[Any, Any]) -> int:
+        """
+        Set values in every row that fits, by one statement.
+
+        Args:
+            values: By field name or attribute; SQL expressions may refer to the row.
+
+        Returns:
+            How many rows fit.
+
+        Raises:
+            UnscopedWriteError: There is no condition, and no ``unscoped()``.
+        """
+        async with write_scope(self._bind) as session:
+            return await writing.update_rows(session, self._spec, values)
+
+    async def delete(self) -> int:
+        """
+        Delete every row that fits, by one statement; softly, where the model says so.
+
+        Returns:
+            How many rows were deleted.
+
+        Raises:
+            UnscopedWriteError: There is no condition, and no ``unscoped()``.
+        """
+        async with write_scope(self._bind) as session:
+            return await writing.delete_rows(session, self._spec)
+
+    def statement(self) -> sa.Select[Any]:
+        """Give SQLAlchemy's ``Select``, for what the builder has no word for."""
+        return plain(self._spec)
+
+    def to_sql(self) -> str:
+        """Give the SQL that ``execute`` sends, with placeholders for the values."""
+        dialect = _dialect(self._bind, self._spec)
+        return str(executed(self._spec, dialect.name).compile(dialect=dialect))
+
+    def __repr__(self) -> str:
+        return f"QueryBuilder({self._spec.model.__name__}): {plain(self._spec)}"
+
+    def _reading(self) -> AbstractAsyncContextManager[AsyncSession]:
+        if self._spec.lock is None:
+            return read_scope(self._bind)
+        require_session(self._bind, "for_update()")
+        return read_scope(self._bind)
+
+    def _as_rows(self, **changes: Any) -> QueryBuilder[sa.Row[Any]]:
+        return cast("QueryBuilder[sa.Row[Any]]", self._with(**changes))
+
+    def _named(self, column: Any) -> Any:
+        return field(self._spec.model, column) if isinstance(column, str) else column
+
+
+def _natural(what: str, value: Any, least: int = 0) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise QueryError(f"{what} takes a whole number from {least}, not {value!r:.40}")
+    return value
+
+
+def _dialect(bind: Bind, spec: QuerySpec) -> sa.Dialect:
+    if isinstance(bind, AndamiosEngine):
+        return bind.async_engine.dialect
+    if bind is None:
+        return DefaultDialect()
+    return bind.get_bind(mapper_of(spec.model)).dialect

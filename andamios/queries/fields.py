@@ -1,0 +1,92 @@
+"""The fields of a model by name: finding one, and saying which was meant when there is none."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy.orm as sa_orm
+from sqlalchemy import inspect
+
+from andamios.errors import ConfigurationError, UnknownFieldError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "column_keys",
+    "element_of",
+    "field",
+    "key_attributes",
+    "loaded_columns",
+    "mapper_of",
+    "relationship_of",
+    "unknown",
+]
+
+
+def mapper_of(model: Any) -> sa_orm.Mapper[Any]:
+    """
+    Give the mapper of a mapped class.
+
+    Raises:
+        ConfigurationError: It is something else.
+    """
+    mapper = inspect(model, raiseerr=False)
+    if not isinstance(mapper, sa_orm.Mapper):
+        name = model.__name__ if isinstance(model, type) else repr(model)
+        raise ConfigurationError(
+            f"{name} is no mapped class. Give a class with a table, such as a child of BaseModel."
+        )
+    return mapper
+
+
+def field(model: type[Any], name: str) -> Any:
+    """
+    Give a model's attribute: a column, a relationship, or what else the model maps.
+
+    Raises:
+        UnknownFieldError: There is none of that name; the nearest one is suggested.
+    """
+    fields = mapper_of(model).all_orm_descriptors
+    if name not in fields:
+        raise unknown("field", name, fields.keys(), model)
+    return getattr(model, name)
+
+
+def relationship_of(attribute: Any) -> sa_orm.RelationshipProperty[Any] | None:
+    """Give the relationship behind an attribute, or None for anything else."""
+    found = getattr(attribute, "property", None)
+    return found if isinstance(found, sa_orm.RelationshipProperty) else None
+
+
+def element_of(item: Any) -> Any:
+    """Give the SQL expression behind an attribute; an expression comes back as it is."""
+    return item.__clause_element__() if hasattr(item, "__clause_element__") else item
+
+
+def key_attributes(model: type[Any]) -> tuple[Any, ...]:
+    """Give the attributes that are the primary key, in the order of the key."""
+    mapper = mapper_of(model)
+    return tuple(
+        mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key
+    )
+
+
+def column_keys(model: type[Any]) -> tuple[str, ...]:
+    """Give the names of the attributes that are columns."""
+    return tuple(mapper_of(model).column_attrs.keys())
+
+
+def loaded_columns(model: type[Any]) -> list[Any]:
+    """Give the columns that come with an object, which deferred ones do not."""
+    columns = mapper_of(model).column_attrs
+    return [item.class_attribute for item in columns if not item.deferred]
+
+
+def unknown(what: str, name: str, known: Iterable[str], model: type[Any]) -> UnknownFieldError:
+    """Build the error for a name that a model does not have."""
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    advice = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."
+    return UnknownFieldError(f"{model.__name__} has no {what} {name!r}. {advice}")

@@ -1,0 +1,98 @@
+"""What a page of results is; how it is read is in ``paging`` and ``keyset``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from andamios.errors import QueryError
+
+__all__ = ["CursorPage", "Page", "checked_number", "checked_size"]
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """
+    A numbered page of results.
+
+    Args:
+        items: What is on the page.
+        total: How many results there are on all pages.
+        number: Which page this is, from 1.
+        size: How many results a full page has.
+
+    Example:
+        >>> from andamios import Page
+        >>> page = Page(["a", "b"], total=5, number=1, size=2)
+        >>> page.pages, page.has_next, page.has_previous
+        (3, True, False)
+    """
+
+    items: list[T]
+    total: int
+    number: int
+    size: int
+
+    @property
+    def pages(self) -> int:
+        """How many pages there are."""
+        return -(-self.total // self.size)
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a page comes after this one."""
+        return self.number < self.pages
+
+    @property
+    def has_previous(self) -> bool:
+        """Whether a page that is not empty comes before this one."""
+        return self.number > 1 and self.total > 0
+
+
+@dataclass(frozen=True, slots=True)
+class CursorPage(Generic[T]):
+    """
+    A page of results with the cursors to its neighbours.
+
+    Args:
+        items: What is on the page.
+        next: The cursor of the page behind it; None at the end.
+        previous: The cursor of the page before it; None at the beginning.
+
+    Example:
+        >>> from andamios import CursorPage
+        >>> CursorPage(["a"], next=None, previous=None).items
+        ['a']
+    """
+
+    items: list[T]
+    next: str | None
+    previous: str | None
+
+
+def checked_size(size: int) -> int:
+    """
+    Check the size of a page.
+
+    Raises:
+        QueryError: It is no whole number from 1.
+    """
+    return _from_one("size", size)
+
+
+def checked_number(number: int) -> int:
+    """
+    Check the number of a page.
+
+    Raises:
+        QueryError: It is no whole number from 1.
+    """
+    return _from_one("number", number)
+
+
+def _from_one(what: str, value: Any) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+        raise QueryError(f"The {what} of a page is a whole number from 1, not {value!r:.40}")
+    return value

@@ -1,0 +1,109 @@
+"""Running a query that reads, inside a session."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from andamios.errors import MultipleFoundError, NotFoundError, QueryError
+from andamios.queries.compose import counted, executed, found
+from andamios.queries.fields import mapper_of
+from andamios.queries.loading import joins_collections
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from andamios.queries.spec import QuerySpec
+
+__all__ = [
+    "as_dicts",
+    "count",
+    "dialect_of",
+    "exists",
+    "fetch",
+    "first",
+    "missing",
+    "only_one",
+    "stream",
+]
+
+
+def dialect_of(session: AsyncSession, spec: QuerySpec) -> str:
+    """Give the name of the backend that a query runs on."""
+    return session.get_bind(mapper_of(spec.model)).dialect.name
+
+
+async def fetch(session: AsyncSession, spec: QuerySpec) -> list[Any]:
+    """Give everything that a query finds, objects or rows."""
+    result = await session.execute(executed(spec, dialect_of(session, spec)))
+    return list(result.all() if spec.gives_rows else result.scalars().unique().all())
+
+
+async def first(session: AsyncSession, spec: QuerySpec) -> Any:
+    """Give the first result, or None."""
+    limit = 1 if spec.limit is None else min(spec.limit, 1)
+    results = await fetch(session, replace(spec, limit=limit))
+    return results[0] if results else None
+
+
+async def only_one(session: AsyncSession, spec: QuerySpec) -> Any:
+    """
+    Give the only result, or None.
+
+    Raises:
+        MultipleFoundError: There are several.
+    """
+    limit = 2 if spec.limit is None else min(spec.limit, 2)
+    results = await fetch(session, replace(spec, limit=limit))
+    if len(results) > 1:
+        raise MultipleFoundError(
+            f"More than one {spec.model.__name__} fits. Narrow the conditions, or use first()."
+        )
+    return results[0] if results else None
+
+
+def missing(spec: QuerySpec) -> NotFoundError:
+    """Build the error for a query that found nothing where something was asked for."""
+    return NotFoundError(f"No {spec.model.__name__} fits the conditions.")
+
+
+async def count(session: AsyncSession, spec: QuerySpec) -> int:
+    """Count what a query finds."""
+    result = await session.execute(counted(spec, dialect_of(session, spec)))
+    return int(result.scalar_one())
+
+
+async def exists(session: AsyncSession, spec: QuerySpec) -> bool:
+    """Say whether a query finds anything."""
+    result = await session.execute(found(spec, dialect_of(session, spec)))
+    return bool(result.scalar_one())
+
+
+async def as_dicts(session: AsyncSession, spec: QuerySpec) -> list[dict[str, Any]]:
+    """Give results as dicts: of an object its columns, of a row its parts."""
+    flat = spec if spec.gives_rows else replace(spec, is_flat=True)
+    result = await session.execute(executed(flat, dialect_of(session, spec)))
+    return [dict(row) for row in result.mappings()]
+
+
+async def stream(
+    session: AsyncSession, spec: QuerySpec, batch: int
+) -> AsyncIterator[Sequence[Any]]:
+    """
+    Give results in batches as they arrive, through a cursor on the server.
+
+    Raises:
+        QueryError: A collection is joined, whose rows cannot be told apart in batches.
+    """
+    if joins_collections(spec.loads):
+        raise QueryError("A stream cannot join collections; load them with strategy='selectin'")
+    statement = executed(spec, dialect_of(session, spec))
+    result = await session.stream(statement.execution_options(yield_per=batch))
+    try:
+        parts = result.partitions() if spec.gives_rows else result.scalars().partitions()
+        async for part in parts:
+            yield part
+    finally:
+        await result.close()

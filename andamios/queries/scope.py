@@ -1,0 +1,117 @@
+"""
+Where a query or a repository works: which session, opened and ended by whom.
+
+Given a session, it works inside that session's transaction. Given an engine, each call
+opens a session of its own and commits it. Given nothing, it uses the session of this
+task, looked up when the call runs.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+import sqlalchemy.ext.asyncio as sa_asyncio
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.orm.exc import StaleDataError
+
+from andamios.core.current import current_session, withdraw
+from andamios.core.engine import AndamiosEngine
+from andamios.core.guard import translating
+from andamios.core.versions import stale_error
+from andamios.errors import AndamiosError, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+__all__ = ["Bind", "read_scope", "require_session", "stands_alone", "write_scope"]
+
+Bind = sa_asyncio.AsyncSession | AndamiosEngine | None
+"""A session, an engine, or nothing: the session of this task."""
+
+
+def stands_alone(bind: Bind) -> bool:
+    """Whether each call has a transaction of its own."""
+    return isinstance(bind, AndamiosEngine)
+
+
+def require_session(bind: Bind, what: str) -> None:
+    """
+    Refuse what has no meaning once the transaction is over.
+
+    Raises:
+        ConfigurationError: ``bind`` is an engine.
+    """
+    if stands_alone(bind):
+        raise ConfigurationError(
+            f"{what} holds locks until its transaction ends, and bound to an engine that is at "
+            "once. Use a session: async with engine.session() as session."
+        )
+
+
+@asynccontextmanager
+async def read_scope(bind: Bind) -> AsyncIterator[sa_asyncio.AsyncSession]:
+    """Give the session to read with; one that is opened here only reads."""
+    async with _session(bind, read_only=True) as session:
+        yield session
+
+
+@asynccontextmanager
+async def write_scope(bind: Bind) -> AsyncIterator[sa_asyncio.AsyncSession]:
+    """
+    Give the session to write with, and flush it at the end.
+
+    Inside a caller's transaction the block is a savepoint, so that after a refused write
+    the transaction goes on as if it had not been tried.
+    """
+    async with _session(bind, read_only=False) as session:
+        if stands_alone(bind):
+            yield session
+            await session.flush()
+            return
+        savepoint = await session.begin_nested()
+        try:
+            yield session
+            await session.flush()
+        except BaseException:
+            # A deadlock or a lost connection took the savepoint along; what matters is why.
+            with suppress(AndamiosError, SQLAlchemyError):
+                await savepoint.rollback()
+                await _read_again(session)
+            raise
+        await savepoint.commit()
+
+
+async def _read_again(session: sa_asyncio.AsyncSession) -> None:
+    """Give objects the values of their rows, which the rollback made them forget."""
+    for entity in list(session.identity_map.values()):
+        if sa.inspect(entity).expired:
+            await session.refresh(entity)
+
+
+@asynccontextmanager
+async def _session(bind: Bind, *, read_only: bool) -> AsyncIterator[sa_asyncio.AsyncSession]:
+    if isinstance(bind, AndamiosEngine):
+        async with bind.session(read_only=read_only) as own:
+            # Only a block that the caller wrote makes a session the current one.
+            withdraw(own)
+            yield own
+        return
+    session = _given(bind)
+    with translating():
+        try:
+            yield session
+        except StaleDataError as error:
+            raise await stale_error(session, error) from error
+
+
+def _given(bind: sa_asyncio.AsyncSession | None) -> sa_asyncio.AsyncSession:
+    if bind is None:
+        return current_session()
+    if isinstance(bind, sa_asyncio.AsyncSession):
+        return bind
+    raise ConfigurationError(
+        f"A query or repository needs an AsyncSession or an AndamiosEngine, not "
+        f"{type(bind).__name__}."
+    )

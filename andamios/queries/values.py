@@ -1,0 +1,99 @@
+"""
+Whether a value fits a column, found out before any SQL is sent.
+
+Drivers disagree: for an ``int`` column asyncpg refuses ``"18"``, MySQL converts it, and
+SQLite stores the text. Here the column's own Python type decides, alike everywhere.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import types as sa_types
+
+from andamios.errors import DataError
+
+__all__ = ["checked", "is_expression", "python_type"]
+
+WIDER: dict[type[Any], tuple[type[Any], ...]] = {
+    float: (float, int, Decimal),
+    Decimal: (Decimal, int, float),
+    bytes: (bytes, bytearray, memoryview),
+}
+"""What a column takes besides its own Python type."""
+
+BITS: tuple[tuple[type[Any], int], ...] = (
+    (sa_types.BigInteger, 64),
+    (sa_types.SmallInteger, 16),
+    (sa_types.Integer, 32),
+)
+
+
+def is_expression(value: Any) -> bool:
+    """Whether a value is SQL, which the database judges, and not a Python value."""
+    return isinstance(value, sa.ClauseElement) or hasattr(value, "__clause_element__")
+
+
+def python_type(column_type: Any) -> type[Any] | None:
+    """Give the Python type of a column's type, or None where any value may fit."""
+    if isinstance(column_type, sa_types.JSON | sa_types.PickleType | sa_types.ARRAY):
+        return None
+    try:
+        found = column_type.python_type
+    except (AttributeError, NotImplementedError):
+        return None
+    return found if isinstance(found, type) and found is not object else None
+
+
+def checked(attribute: Any, value: Any) -> Any:
+    """
+    Check a value that is compared with a column, or written to it.
+
+    Args:
+        attribute: The column.
+        value: None and SQL expressions pass.
+
+    Returns:
+        What to bind.
+
+    Raises:
+        DataError: The value has the wrong type, or is out of range.
+    """
+    column_type = getattr(attribute, "type", None)
+    expected = python_type(column_type)
+    if value is None or expected is None or is_expression(value):
+        return value
+    if isinstance(column_type, sa_types.Enum):
+        return _checked_enum(attribute, column_type, value)
+    if not _fits(expected, value):
+        raise DataError(f"{attribute} takes {expected.__name__}, not {type(value).__name__}")
+    if expected is int:
+        _check_range(attribute, column_type, value)
+    return Decimal(repr(value)) if expected is Decimal and isinstance(value, float) else value
+
+
+def _fits(expected: type[Any], value: Any) -> bool:
+    if isinstance(value, bool) and expected is not bool:
+        return False
+    if isinstance(value, dt.datetime) and expected is dt.date:
+        return False
+    return isinstance(value, WIDER.get(expected, (expected,)))
+
+
+def _check_range(attribute: Any, column_type: Any, value: int) -> None:
+    bits = next((bits for kind, bits in BITS if isinstance(column_type, kind)), 64)
+    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
+        raise DataError(f"{attribute} holds numbers of {bits} bits; the value does not fit")
+
+
+def _checked_enum(attribute: Any, column_type: sa_types.Enum, value: Any) -> Any:
+    kind = column_type.enum_class
+    if isinstance(value, kind) if kind is not None else value in column_type.enums:
+        return value
+    if isinstance(value, str) and not isinstance(value, enum.Enum) and value in column_type.enums:
+        return value
+    raise DataError(f"{attribute} takes one of: {', '.join(column_type.enums)}")

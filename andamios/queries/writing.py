@@ -1,0 +1,177 @@
+"""
+Writing many rows by one statement, inside a session.
+
+Refuses what has no condition. Counts the version of versioned models, so that whoever read
+a row before loses. Objects of the session that the statement may have changed are read
+again: an expired attribute could not be read under asyncio.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+from sqlalchemy.orm import undefer
+from sqlalchemy.sql import visitors
+
+from andamios.errors import QueryError, UnscopedWriteError
+from andamios.queries.compose import keys_of
+from andamios.queries.fields import column_keys, field, key_attributes, mapper_of, unknown
+from andamios.queries.reading import dialect_of
+from andamios.queries.values import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from andamios.queries.spec import QuerySpec
+
+__all__ = ["delete_rows", "require_scope", "update_rows", "written_values"]
+
+READ_AGAIN = 500
+"""Objects that are read again by one statement."""
+
+
+def require_scope(spec: QuerySpec, what: str) -> None:
+    """
+    Refuse a write that nothing limits.
+
+    Raises:
+        UnscopedWriteError: It has no condition, and ``unscoped`` was not asked for.
+    """
+    if not spec.where and not spec.is_unscoped:
+        raise UnscopedWriteError(
+            f"This would {what} every {spec.model.__name__}. Add a condition, or say that it is "
+            "meant: QueryBuilder(…).unscoped(), or unscoped=True in a repository."
+        )
+    if spec.gives_rows or spec.having:
+        raise QueryError(f"A query that groups or selects columns cannot {what}")
+
+
+async def update_rows(session: AsyncSession, spec: QuerySpec, values: Mapping[Any, Any]) -> int:
+    """
+    Set values in every row that a query finds.
+
+    Args:
+        session: Where to write.
+        spec: The query.
+        values: By field name or attribute; SQL expressions may refer to the row.
+
+    Returns:
+        How many rows were found.
+
+    Raises:
+        UnknownFieldError: A value for no column of the model.
+        UnscopedWriteError: Nothing limits the rows.
+    """
+    require_scope(spec, "update")
+    assignments = written_values(spec.model, values)
+    version = mapper_of(spec.model).version_id_col
+    if version is not None and version.key not in assignments:
+        assignments |= _next_version(spec.model)
+    statement = sa.update(spec.model).where(*_scope(session, spec)).values(assignments)
+    return await _run(session, spec, statement, "update")
+
+
+async def delete_rows(session: AsyncSession, spec: QuerySpec) -> int:
+    """
+    Delete every row that a query finds; softly, where the model says so.
+
+    Returns:
+        How many rows were deleted.
+
+    Raises:
+        UnscopedWriteError: Nothing limits the rows.
+    """
+    require_scope(spec, "delete")
+    return await _run(session, spec, sa.delete(spec.model).where(*_scope(session, spec)), "delete")
+
+
+def written_values(model: type[Any], values: Any) -> dict[str, Any]:
+    """
+    Check values that are to be written.
+
+    Args:
+        model: The model.
+        values: By field name or attribute.
+
+    Raises:
+        UnknownFieldError: No such column.
+        DataError: A value of the wrong type.
+    """
+    if not isinstance(values, Mapping) or not values:
+        raise QueryError("An update takes a dict of values, with at least one")
+    checked_values = {}
+    for name, value in values.items():
+        key = name if isinstance(name, str) else name.key
+        if key not in column_keys(model):
+            raise unknown("column", key, column_keys(model), model)
+        checked_values[key] = checked(field(model, key), value)
+    return checked_values
+
+
+async def _run(session: AsyncSession, spec: QuerySpec, statement: Any, what: str) -> int:
+    await session.flush()
+    held = list(_held(session, spec.model))
+    # Matching rows are only looked up for the sake of objects in the session.
+    synchronize = "fetch" if held and what == "delete" else False
+    options: dict[str, Any] = {"synchronize_session": synchronize}
+    if spec.includes_deleted:
+        options["include_deleted"] = True
+    result = await session.execute(statement, execution_options=options)
+    await _read_again(session, spec.model, [entity for entity in held if entity in session])
+    return int(cast("Any", result).rowcount)
+
+
+def _next_version(model: type[Any]) -> dict[str, Any]:
+    mapper = mapper_of(model)
+    column = mapper.version_id_col
+    assert column is not None
+    key = mapper.get_property_by_column(column).key
+    if isinstance(column.type, sa.Integer):
+        return {key: getattr(model, key) + 1}
+    generate = mapper.version_id_generator
+    return {key: generate(None)} if callable(generate) else {}
+
+
+def _scope(session: AsyncSession, spec: QuerySpec) -> list[Any]:
+    """Give the conditions, or, for what UPDATE and DELETE cannot say, a list of keys."""
+    nested = any(
+        isinstance(part, sa.SelectBase)
+        for condition in spec.where
+        for part in visitors.iterate(condition)
+    )
+    if not (spec.joins or spec.is_sliced or nested):
+        return list(spec.where)
+    # MySQL writes to no table that it reads in the same statement; DISTINCT makes it
+    # finish reading first.
+    keys = keys_of(spec, dialect_of(session, spec)).subquery()
+    chosen = sa.select(*keys.c).distinct()
+    attributes = key_attributes(spec.model)
+    left = attributes[0] if len(attributes) == 1 else sa.tuple_(*attributes)
+    return [left.in_(chosen)]
+
+
+def _held(session: AsyncSession, model: type[Any]) -> Iterator[Any]:
+    return (item for item in list(session.identity_map.values()) if isinstance(item, model))
+
+
+async def _read_again(session: AsyncSession, model: type[Any], entities: list[Any]) -> None:
+    columns = mapper_of(model).column_attrs
+    for entity in entities:
+        session.expire(entity, entity.__dict__.keys() & set(columns.keys()))
+    keys = key_attributes(model)
+    deferred = [undefer(item.class_attribute) for item in columns if item.deferred]
+    for start in range(0, len(entities), READ_AGAIN):
+        found = [sa.inspect(entity).identity for entity in entities[start : start + READ_AGAIN]]
+        statement = sa.select(model).where(
+            sa.or_(
+                *(
+                    sa.and_(*(key == part for key, part in zip(keys, identity, strict=True)))
+                    for identity in found
+                )
+            )
+        )
+        await session.execute(statement.options(*deferred).execution_options(include_deleted=True))

@@ -1,0 +1,151 @@
+"""Storing many rows in batches, inside a session."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable, Iterable, Mapping
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import sqlalchemy as sa
+
+from andamios.errors import DataError, NotFoundError, QueryError
+from andamios.queries.fields import column_keys, key_attributes, unknown
+from andamios.repositories import reading, saving
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+__all__ = ["Returning", "Rows", "batches", "insert_all", "insert_returning", "update_all"]
+
+T = TypeVar("T")
+Rows = Iterable[Any] | AsyncIterable[Any]
+"""Dicts by field name, or objects."""
+
+Returning = Literal["keys", "entities"]
+
+
+async def batches(rows: Rows, size: int) -> AsyncIterator[list[Any]]:
+    """Cut an iterable, asynchronous or not, into lists; never holds more than one of them."""
+    if isinstance(rows, AsyncIterable):
+        batch: list[Any] = []
+        async for row in rows:
+            batch.append(row)
+            if len(batch) == size:
+                yield batch
+                batch = []
+        if batch:
+            yield batch
+        return
+    if isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
+        raise DataError(f"Rows are an iterable of dicts or objects, not {type(rows).__name__}")
+    remaining = iter(rows)
+    while batch := list(islice(remaining, size)):
+        yield batch
+
+
+async def insert_all(
+    session: AsyncSession,
+    model: type[Any],
+    parts: AsyncIterator[list[Any]],
+    progress: Callable[[int], object],
+) -> int:
+    """Insert rows and count them; nothing of them is kept."""
+    count = 0
+    async for batch in parts:
+        dicts, entities = _sorted_out(model, batch)
+        for group in _same_fields(dicts):
+            await session.execute(sa.insert(model), group, execution_options={"render_nulls": True})
+        await _store(session, entities)
+        count += len(batch)
+        progress(count)
+    return count
+
+
+async def insert_returning(
+    session: AsyncSession,
+    model: type[T],
+    parts: AsyncIterator[list[Any]],
+    progress: Callable[[int], object],
+) -> list[T]:
+    """Insert rows and give the objects, in their order."""
+    created: list[T] = []
+    async for batch in parts:
+        _sorted_out(model, batch)
+        entities = [model(**row) if isinstance(row, Mapping) else row for row in batch]
+        await _store(session, entities)
+        for entity in entities:
+            await saving.settle(session, entity)
+        created += entities
+        progress(len(created))
+    return created
+
+
+async def update_all(
+    session: AsyncSession, model: type[Any], parts: AsyncIterator[list[Any]]
+) -> int:
+    """
+    Store different values in many rows.
+
+    Raises:
+        NotFoundError: A row is missing.
+        StaleVersionError: Somebody else changed a row first.
+    """
+    count = 0
+    async for batch in parts:
+        dicts, entities = _sorted_out(model, batch)
+        stored = await _set_values(session, model, dicts)
+        stored += [await saving.attach(session, entity) for entity in entities]
+        await saving.flush(session, model)
+        for entity in stored:
+            await saving.settle(session, entity)
+        count += len(batch)
+    return count
+
+
+async def _store(session: AsyncSession, entities: list[Any]) -> None:
+    for entity in entities:
+        saving.require_new(type(entity), entity)
+        saving.require_free_key(session, entity)
+    session.add_all(entities)
+    await session.flush()
+
+
+def _sorted_out(model: type[Any], batch: list[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
+    known = set(column_keys(model))
+    dicts, entities = [], []
+    for row in batch:
+        if isinstance(row, Mapping):
+            for name in row.keys() - known:
+                raise unknown("column", name, known, model)
+            dicts.append(dict(row))
+        else:
+            saving.require_kind(model, row)
+            entities.append(row)
+    return dicts, entities
+
+
+def _same_fields(dicts: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """Put rows with the same fields together, since one statement names the same columns."""
+    groups: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for row in dicts:
+        groups.setdefault(frozenset(row), []).append(row)
+    return list(groups.values())
+
+
+async def _set_values(
+    session: AsyncSession, model: type[Any], dicts: list[dict[str, Any]]
+) -> list[Any]:
+    names = [attribute.key for attribute in key_attributes(model)]
+    by_key: dict[reading.Key, dict[str, Any]] = {}
+    for row in dicts:
+        if not row.keys() >= set(names):
+            raise QueryError(f"A row for update_many names its key: {', '.join(names)}")
+        by_key[reading.checked_key(model, tuple(row[name] for name in names))] = row
+    found = await reading.get_many(session, model, by_key)
+    if len(found) < len(by_key):
+        raise NotFoundError(f"{len(by_key) - len(found)} rows of {model.__name__} are missing.")
+    for entity, row in zip(found, by_key.values(), strict=True):
+        saving.set_values(entity, row)
+    return found

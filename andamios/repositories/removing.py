@@ -1,0 +1,55 @@
+"""Deleting one object, for good or softly, and bringing it back, inside a session."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from andamios.errors import ConfigurationError
+from andamios.models.soft_delete import hard_delete, is_soft_delete
+from andamios.repositories.reading import get
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncSession
+
+    from andamios.repositories.reading import Key
+
+__all__ = ["delete", "remove", "restore"]
+
+
+async def delete(session: AsyncSession, model: type[Any], key: Key) -> bool:
+    """Delete the object with a key, as its model wants it, and say whether there was one."""
+    entity = await get(session, model, key, lock=True)
+    if entity is None:
+        return False
+    await session.delete(entity)
+    await session.flush()
+    return True
+
+
+async def remove(session: AsyncSession, model: type[Any], key: Key) -> bool:
+    """Delete the object with a key for good, even if it is softly deleted already."""
+    entity = await get(session, model, key, lock=True, include_deleted=True)
+    if entity is None:
+        return False
+    await hard_delete(session, entity)
+    await session.flush()
+    return True
+
+
+async def restore(session: AsyncSession, model: type[Any], key: Key) -> bool:
+    """
+    Bring back a softly deleted object, and say whether there was one.
+
+    Raises:
+        ConfigurationError: The model's rows are not softly deleted.
+    """
+    if not is_soft_delete(model):
+        raise ConfigurationError(
+            f"{model.__name__} is no SoftDeleteModel: what is deleted is gone."
+        )
+    entity = await get(session, model, key, lock=True, include_deleted=True)
+    if entity is None or entity.deleted_at is None:
+        return False
+    entity.deleted_at = None
+    await session.flush()
+    return True

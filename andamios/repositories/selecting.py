@@ -1,0 +1,102 @@
+"""The reading methods that the generic and the read-only repository share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from andamios.errors import NotFoundError
+from andamios.queries.scope import read_scope
+from andamios.repositories import reading
+from andamios.repositories.base import BaseRepository
+
+if TYPE_CHECKING:
+    import builtins
+    from collections.abc import AsyncGenerator, Iterable
+
+    from andamios.queries.filters import Filters
+    from andamios.queries.pages import CursorPage, Page
+
+__all__ = ["SelectingRepository"]
+
+T = TypeVar("T")
+
+
+class SelectingRepository(BaseRepository[T]):
+    """A repository with every way to read; use GenericRepository or ReadOnlyRepository."""
+
+    async def get_one(self, id: Any) -> T:  # noqa: A002
+        """
+        Give the object with this key.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        found = await self.get_by_id(id)
+        if found is None:
+            raise NotFoundError(f"There is no {self.model.__name__} with the key {id}.")
+        return found
+
+    async def get_many(self, ids: Iterable[Any]) -> builtins.list[T]:
+        """
+        Give the objects with these keys, by one statement.
+
+        Args:
+            ids: Keys; repeated ones count once.
+
+        Returns:
+            The objects in the order of their keys; missing ones are left out.
+        """
+        keys = [reading.checked_key(self.model, id) for id in ids]  # noqa: A001
+        async with read_scope(self._bind) as session:
+            return await reading.get_many(session, self.model, keys)
+
+    async def find_one(self, filters: Filters) -> T | None:
+        """
+        Give the only object that fits, or None.
+
+        Raises:
+            MultipleFoundError: Several fit.
+        """
+        return await self.query().filter(filters).one_or_none()
+
+    async def exists(self, filters: Filters = None) -> bool:
+        """Whether anything fits."""
+        return await self.query().filter(filters).exists()
+
+    async def count(self, filters: Filters = None) -> int:
+        """Count what fits."""
+        return await self.query().filter(filters).count()
+
+    async def page(self, number: int = 1, size: int = 50, *, filters: Filters = None) -> Page[T]:
+        """
+        Give one page in the order of the key, with the total.
+
+        Args:
+            number: Which page, from 1.
+            size: Objects on a page.
+            filters: As in ``list``.
+        """
+        return await self.query().filter(filters).page(number, size)
+
+    async def page_after(
+        self, cursor: str | None = None, size: int = 50, *, filters: Filters = None
+    ) -> CursorPage[T]:
+        """
+        Give the page at a cursor, in the order of the key.
+
+        Args:
+            cursor: ``next`` or ``previous`` of an earlier page; None is the beginning.
+            size: Objects on a page.
+            filters: As in ``list``.
+        """
+        return await self.query().filter(filters).page_after(cursor, size)
+
+    def stream(self, filters: Filters = None, batch: int = 1000) -> AsyncGenerator[T, None]:
+        """
+        Give what fits one by one as it arrives, in constant memory.
+
+        Args:
+            filters: As in ``list``.
+            batch: How many are fetched at a time.
+        """
+        return self.query().filter(filters).stream(batch)
