@@ -103,7 +103,8 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out backends that were not asked for, and label each test for the report."""
     wanted = HarnessSession.of(config).backends
-    kept, left_out = [], []
+    kept: list[pytest.Item] = []
+    left_out: list[pytest.Item] = []
     for item in items:
         name = _backend_of(item)
         (kept if name is None or name in wanted else left_out).append(item)
