@@ -6,6 +6,7 @@ of the same name is made from the machine's own Debian mirror. An image carries 
 with the digest of its recipe, so that one that is up to date isn't built again.
 """
 
+import contextlib
 import hashlib
 import os
 import shutil
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 import docker
+from docker.errors import DockerException
 
 from harness.containers.docker import RECIPES, engine
 from harness.containers.images import has_image, pull
@@ -54,9 +56,9 @@ def build_images(
                 say(f"{RECIPES[service].own}: up to date")
         if outdated:
             _ensure_base(client, say)
-        for service in outdated:
-            say(f"{RECIPES[service].own}: building")
-            _build(service)
+    for service in outdated:
+        say(f"{RECIPES[service].own}: building")
+        _build(service)
 
 
 def is_current(client: docker.DockerClient, service: ServiceName) -> bool:
@@ -133,6 +135,9 @@ def _build(service: ServiceName) -> None:
             decode=True,
         )
         _follow(RECIPES[service].own, steps)
+        # What the new image replaces would fill the disk unseen.
+        with contextlib.suppress(DockerException):
+            client.images.prune(filters={"dangling": True, "label": _LABEL})
 
 
 def _proxies() -> dict[str, str]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import docker
 from docker.errors import DockerException, ImageNotFound
+from docker.utils import parse_repository_tag
 from requests.exceptions import RequestException
 
 from harness.containers.recipe import Recipe
@@ -76,7 +77,7 @@ def pull(client: docker.DockerClient, image: str) -> None:
     try:
         # Asked first, as this fails fast where a pull tries again and again.
         api.inspect_distribution(image)
-        repository, _, tag = image.partition(":")
+        repository, tag = parse_repository_tag(image)
         for step in api.pull(repository, tag or "latest", stream=True, decode=True):
             _check_step(step, image, deadline)
     except (DockerException, RequestException) as error:
