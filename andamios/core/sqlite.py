@@ -4,8 +4,8 @@ What SQLite needs to behave like the servers do.
 WAL and a busy time-out, so that readers and the writer do not block each other; foreign
 keys on; explicit transactions (``BEGIN IMMEDIATE`` for those that write, since a read
 that turns into a write in a deferred one fails at once with "database is locked");
-``:memory:`` as one database for all connections of the engine; and types that refuse what
-the servers would refuse.
+``:memory:`` as one database for all connections of the engine; types that refuse what the
+servers would refuse; and text functions that know more than ASCII.
 """
 
 from __future__ import annotations
@@ -38,6 +38,10 @@ class SQLiteConnection(sqlite3.Connection):
         self.execute("PRAGMA foreign_keys=ON")
         if "vfs=memdb" not in str(database):
             self.execute("PRAGMA journal_mode=WAL")
+        # LIKE and lower() know ASCII only, and LIKE ignores its case; servers do neither.
+        self.execute("PRAGMA case_sensitive_like=ON")
+        self.create_function("lower", 1, _lower, deterministic=True)
+        self.create_function("upper", 1, _upper, deterministic=True)
         self.create_collation("andamios_decimal", _compare_decimals)
 
 
@@ -136,6 +140,14 @@ def _set_query_only(connection: Connection, *, read_only: bool) -> None:
     if bool(connection.info.get("query_only")) is not read_only:
         connection.exec_driver_sql(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
         connection.info["query_only"] = read_only
+
+
+def _lower(value: object) -> str | None:
+    return None if value is None else str(value).lower()
+
+
+def _upper(value: object) -> str | None:
+    return None if value is None else str(value).upper()
 
 
 def _compare_decimals(left: str, right: str) -> int:
