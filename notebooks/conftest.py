@@ -23,13 +23,14 @@ VARIABLES: dict[ServiceName, str] = {
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
-    """Make a database for the notebooks on each server before they run."""
+    """Make a database on each server that the notebooks speak of, before they run."""
     harness = HarnessSession.of(session.config)
-    if session.config.option.collectonly or not session.items:
+    if session.config.option.collectonly:
         return (yield)
-    for name in VARIABLES:
-        harness.start_ahead({name})
-    managers = [manager for name in VARIABLES if (manager := _hand_over(harness, name))]
+    text = "".join(path.read_text(encoding="utf-8") for path in {i.path for i in session.items})
+    needed = {name for name, variable in VARIABLES.items() if variable in text}
+    harness.start_ahead(needed)
+    managers = [manager for name in needed if (manager := _hand_over(harness, name))]
     try:
         return (yield)
     finally:
