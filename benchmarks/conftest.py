@@ -19,7 +19,7 @@ from floors import Floor, open_floor
 from sqlalchemy import text
 from tables import BenchRow, make_rows
 
-from andamios import AndamiosEngine
+from andamios import AndamiosEngine, GenericRepository
 
 RESULTS = pytest.StashKey[list[dict[str, Any]]]()
 
@@ -51,9 +51,7 @@ def bench_engine(durable_database: str, runner: asyncio.Runner) -> Iterator[Anda
 
 
 @pytest.fixture(scope="session")
-def floor(
-    bench_engine: AndamiosEngine, durable_database: str, runner: asyncio.Runner
-) -> Iterator[Floor]:
+def floor(durable_database: str, runner: asyncio.Runner) -> Iterator[Floor]:
     """The raw driver on a connection that is held, autocommitting."""
     opened = runner.run(open_floor(durable_database))
     yield opened
@@ -127,8 +125,6 @@ async def _make_durable(url: str) -> None:
 
 
 async def _fill(engine: AndamiosEngine) -> None:
-    from andamios import GenericRepository
-
     rows = GenericRepository[BenchRow](engine)
     if await rows.count() == 0:
         await rows.create_many(make_rows(10_000))

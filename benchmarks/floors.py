@@ -8,9 +8,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.engine import URL, make_url
 
-COLUMNS = (
-    "name, email, city, age, visits, score, is_active, seen_at, balance, note, details"
-)
+COLUMNS = "name, email, city, age, visits, score, is_active, seen_at, balance, note, details"
 
 
 class Floor(Protocol):

@@ -25,12 +25,13 @@ def test_list_1000(
     compare("list 1,000", lambda: floor.list_rows(1000), query.execute)
 
 
-def test_insert(
-    compare: Callable[..., None], bench_engine: AndamiosEngine, floor: Floor
-) -> None:
+def test_insert(compare: Callable[..., None], bench_engine: AndamiosEngine, floor: Floor) -> None:
     """One row, its key back."""
     rows = GenericRepository[BenchRow](bench_engine)
     values: dict[str, Any] = next(make_rows(1))
     compare(
-        "insert one", lambda: floor.insert(values), lambda: rows.create(BenchRow(**values)), times=20
+        "insert one",
+        lambda: floor.insert(values),
+        lambda: rows.create(BenchRow(**values)),
+        times=20,
     )
