@@ -8,9 +8,11 @@ answered a query.
 
 import asyncio
 import contextlib
+import importlib
+import threading
 import time
-from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterator
+from concurrent.futures import wait
 from dataclasses import replace
 from typing import TypeAlias
 
@@ -34,6 +36,8 @@ async def _postgresql(details: ServiceDetails) -> _Identity:
         password=details.password or None,
         database=details.database or None,
         timeout=_ANSWER_LIMIT,
+        # Our own servers have no TLS; the driver would look for certificates in files.
+        ssl=None if details.provider == "url" else False,
     )
     try:
         version = await connection.fetchval("SHOW server_version")
@@ -73,6 +77,8 @@ async def _redis(details: ServiceDetails) -> _Identity:
         password=details.password or None,
         socket_timeout=_ANSWER_LIMIT,
         socket_connect_timeout=_ANSWER_LIMIT,
+        # The driver would read its own version from files to tell the server.
+        driver_info=None,
         # We try again ourselves; the client would take seconds over it.
         retry=Retry(NoBackoff(), 0),
     )
@@ -87,6 +93,13 @@ _PROBES: dict[ServiceName, Callable[[ServiceDetails], Awaitable[_Identity]]] = {
     "postgresql": _postgresql,
     "mysql": _mysql,
     "redis": _redis,
+}
+
+
+_DRIVERS: dict[ServiceName, str] = {
+    "postgresql": "asyncpg",
+    "mysql": "aiomysql",
+    "redis": "redis.asyncio",
 }
 
 
@@ -123,49 +136,68 @@ def wait_until_ready(
     Raises:
         ProviderError: The limit was reached; the message holds the last refusal.
     """
-    # A thread of its own, since the caller may sit inside a running event loop.
-    with ThreadPoolExecutor(1, thread_name_prefix="harness-probe") as executor:
-        return executor.submit(asyncio.run, _poll(details, check_alive, limit)).result()
-
-
-async def _poll(
-    details: ServiceDetails, check_alive: Callable[[], None], limit: float
-) -> ServiceDetails:
+    _import_driver(details.name)
     deadline = time.monotonic() + limit
-    while True:
-        refusal = await _attempt_while(details, check_alive)
-        if isinstance(refusal, ServiceDetails):
-            return refusal
-        if time.monotonic() >= deadline:
-            waited = f" within {limit:.0f} s" if limit else ""
-            where = f"{details.host}:{details.port}"
-            raise ProviderError(f"{details.name} at {where} let nobody in{waited}: {refusal}")
-        await asyncio.sleep(_INTERVAL)
+    with _loop() as loop:
+        while True:
+            refusal = _attempt_while(loop, details, check_alive)
+            if isinstance(refusal, ServiceDetails):
+                return refusal
+            if time.monotonic() >= deadline:
+                waited = f" within {limit:.0f} s" if limit else ""
+                where = f"{details.host}:{details.port}"
+                raise ProviderError(f"{details.name} at {where} let nobody in{waited}: {refusal}")
+            time.sleep(_INTERVAL)
 
 
-async def _attempt_while(
-    details: ServiceDetails, check_alive: Callable[[], None]
+def _import_driver(service: ServiceName) -> None:
+    try:
+        importlib.import_module(_DRIVERS[service])
+    except ImportError as error:
+        raise ProviderError(
+            f"no driver for {service} ({error.name}): pip install 'andamios[harness]'"
+        ) from error
+
+
+@contextlib.contextmanager
+def _loop() -> Iterator[asyncio.AbstractEventLoop]:
+    """Run a loop in a thread of its own, since the caller may sit inside a running one."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="harness-probe", daemon=True)
+    thread.start()
+    try:
+        yield loop
+    finally:
+        asyncio.run_coroutine_threadsafe(_finish(), loop).result(_ANSWER_LIMIT)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+async def _finish() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    await asyncio.gather(*others, return_exceptions=True)
+    await asyncio.get_running_loop().shutdown_asyncgens()
+
+
+def _attempt_while(
+    loop: asyncio.AbstractEventLoop, details: ServiceDetails, check_alive: Callable[[], None]
 ) -> ServiceDetails | str:
     # Whoever took the port of a server that ended may let us wait for an answer.
-    attempt = asyncio.create_task(_attempt(details))
+    attempt = asyncio.run_coroutine_threadsafe(_attempt(details), loop)
     try:
-        while not attempt.done():
-            await asyncio.wait({attempt}, timeout=_INTERVAL)
+        while not wait([attempt], timeout=_INTERVAL).done:
             check_alive()
+        check_alive()
         return attempt.result()
     finally:
         attempt.cancel()
-        await asyncio.wait({attempt})
 
 
 async def _attempt(details: ServiceDetails) -> ServiceDetails | str:
     try:
         probe = _PROBES[details.name](details)
         flavour, version = await asyncio.wait_for(probe, _ANSWER_LIMIT)
-    except ImportError as error:
-        raise ProviderError(
-            f"no driver for {details.name} ({error.name}): pip install 'andamios[harness]'"
-        ) from error
     except Exception as error:  # noqa: BLE001 - drivers raise anything while a server starts
         return _one_line(error)
     return replace(details, flavour=flavour, version=version)
