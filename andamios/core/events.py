@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, event, exc
 
-from andamios.core.translation import translate
-from andamios.errors import AndamiosError, ConnectionFailedError, QueryError
+from andamios.core.translation import translate, unclassified
+from andamios.errors import AndamiosError, ConnectionFailedError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, ExceptionContext
@@ -42,10 +42,8 @@ def _translate(context: ExceptionContext) -> AndamiosError | None:
         table=_written_table(context),
         is_disconnect=context.is_disconnect and isinstance(context.original_exception, Exception),
     )
-    if error is None and isinstance(context.sqlalchemy_exception, exc.DBAPIError):
-        return QueryError(
-            f"The database refused the statement: {context.statement}", statement=context.statement
-        )
+    if error is None and isinstance(context.sqlalchemy_exception, exc.StatementError):
+        return unclassified(context.sqlalchemy_exception)
     return error
 
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 from andamios.core import mysql, sqlite
 from andamios.core.events import translate_errors
 from andamios.core.pool import check_on_checkout
+from andamios.core.strict import make_strict
 from andamios.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -58,6 +59,8 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
         sqlite.prepare(engine)
     elif backend in {"mysql", "mariadb"}:
         mysql.prepare(engine)
+    elif backend == "postgresql":
+        make_strict(engine.sync_engine.dialect)
     if pre_ping and backend != "sqlite":
         check_on_checkout(engine)
     return engine

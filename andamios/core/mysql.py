@@ -1,7 +1,8 @@
-"""What MySQL and MariaDB need to behave like the others: UTC, read-only transactions, rounding."""
+"""What MySQL and MariaDB need to be like the others: UTC, read-only transactions, rounding."""
 
 from __future__ import annotations
 
+import importlib
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,7 @@ from sqlalchemy import types as sa_types
 from sqlalchemy.dialects import mysql
 
 from andamios.core.decimals import fit
+from andamios.core.strict import make_strict
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,6 +46,9 @@ def prepare(engine: AsyncEngine) -> None:
     """Register what an engine on MySQL needs."""
     dialect = engine.sync_engine.dialect
     dialect.colspecs = {**dialect.colspecs, sa_types.Numeric: RoundedNumeric}
+    make_strict(dialect)
+    if dialect.driver == "aiomysql":
+        _repair_bytes()
 
     def name_mariadb(_connection: Any, _record: Any) -> None:
         # A mysql:// URL may lead to MariaDB, whose collations and types have names of
@@ -53,6 +58,14 @@ def prepare(engine: AsyncEngine) -> None:
 
     event.listen(engine.sync_engine, "connect", name_mariadb)
     event.listen(engine.sync_engine, "begin", _begin)
+
+
+def _repair_bytes() -> None:
+    # aiomysql 0.3 escapes bytes with a function that PyMySQL 1.2 replaced by a text.
+    aiomysql: Any = importlib.import_module("aiomysql.connection")
+    if not callable(aiomysql.escape_bytes_prefixed):
+        pymysql = importlib.import_module("pymysql.converters")
+        aiomysql.escape_bytes_prefixed = pymysql.escape_bytes
 
 
 def _begin(connection: Connection) -> None:

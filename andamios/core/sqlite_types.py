@@ -17,6 +17,7 @@ from sqlalchemy import types as sa_types
 from sqlalchemy.dialects.sqlite.base import SQLiteTypeCompiler
 
 from andamios.core.decimals import fit
+from andamios.core.strict import whole_number
 from andamios.errors import DataError
 
 if TYPE_CHECKING:
@@ -61,11 +62,10 @@ class StrictInteger(sa_types.Integer):
         def check(value: Any) -> Any:
             if value is None:
                 return None
-            if not isinstance(value, int):
-                raise DataError(f"A whole number was expected, not {type(value).__name__}")
-            if not -limit <= value < limit:
+            number = whole_number(value)
+            if not -limit <= number < limit:
                 raise DataError(f"The number does not fit {self.bits} bits")
-            return value
+            return number
 
         return check
 

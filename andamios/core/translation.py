@@ -22,7 +22,7 @@ from andamios.core.constraints import ConstraintFacts, complete, read_facts
 if TYPE_CHECKING:
     from sqlalchemy import Table
 
-__all__ = ["error_code", "translate"]
+__all__ = ["error_code", "translate", "unclassified"]
 
 ErrorClass = type[errors.AndamiosError]
 
@@ -137,11 +137,27 @@ def translate(
         )
     if isinstance(error, sa_exc.StatementError):
         cause = error.orig
-        return translate(cause, statement=error.statement, table=table) if cause else None
+        known = translate(cause, statement=error.statement, table=table) if cause else None
+        return known or unclassified(error)
     code = error_code(error)
     if code is None and not is_disconnect:
         return _translate_python_error(error, statement)
     return _build(_class_of(code, is_disconnect=is_disconnect), error, code, statement, table)
+
+
+def unclassified(error: sa_exc.StatementError) -> errors.QueryError | None:
+    """
+    Find the error for a failed statement of which no code tells more.
+
+    Returns:
+        A QueryError when the database refused it; a DataError when SQLAlchemy could not
+        even bind a value, such as one that is no member of an Enum; None when SQLAlchemy
+        itself was used wrongly.
+    """
+    if isinstance(error.orig, sa_exc.SQLAlchemyError):
+        return None
+    kind = errors.QueryError if isinstance(error, sa_exc.DBAPIError) else errors.DataError
+    return kind(_message(kind, None, error.statement), statement=error.statement)
 
 
 def error_code(error: BaseException) -> str | int | None:
@@ -208,8 +224,8 @@ def _with_statement(error: errors.AndamiosError, statement: str | None) -> error
 def _translate_python_error(
     error: BaseException, statement: str | None
 ) -> errors.AndamiosError | None:
-    # Raised while values were being bound, before anything was sent; the text of a
-    # ValueError may quote the value, so it is left to the cause of the error.
+    # Raised while values were being bound, before anything was sent; the text of such
+    # an error may quote the value, so it is left to the cause of the error.
     if statement is not None and isinstance(error, ValueError | TypeError | OverflowError):
         return errors.DataError(_message(errors.DataError, None, statement), statement=statement)
     if isinstance(error, OSError | asyncio.TimeoutError):
