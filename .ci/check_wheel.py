@@ -6,9 +6,10 @@ import sys
 from importlib.metadata import distribution, files
 from pathlib import Path
 
+from sqlalchemy.orm import Mapped
+
 import andamios
 from andamios import AndamiosEngine, BaseModel, GenericRepository
-from sqlalchemy.orm import Mapped
 
 
 class Thing(BaseModel):
