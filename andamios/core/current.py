@@ -17,7 +17,7 @@ from andamios.errors import SessionTaskError
 if TYPE_CHECKING:
     from andamios.core.session import AsyncSession
 
-__all__ = ["current_session", "enter", "leave", "withdraw"]
+__all__ = ["current_session", "enter", "leave"]
 
 
 @dataclass(slots=True)
@@ -49,18 +49,6 @@ def leave(entry: Entry) -> None:
     entry.is_open = False
     if _stack.get() is entry:
         _stack.set(entry.previous)
-
-
-def withdraw(session: AsyncSession) -> None:
-    """
-    Undo :func:`enter` for a session that was just opened and stays open.
-
-    A query that opens a session of its own must not make it the current one: a stream
-    runs code of its caller while it is open.
-    """
-    entry = _stack.get()
-    if entry is not None and entry.session is session:
-        leave(entry)
 
 
 def current_session() -> AsyncSession:

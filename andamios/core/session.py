@@ -167,6 +167,9 @@ class SessionManager:
         42
     """
 
+    is_current = True
+    """Whether the session becomes the current one; set before the block begins."""
+
     def __init__(self, bind: sa_asyncio.AsyncEngine | sa_asyncio.AsyncConnection) -> None:
         self._bind = bind
         self._session: AsyncSession | None = None
@@ -179,7 +182,8 @@ class SessionManager:
             )
         # A session that is used after its block would begin a transaction nobody ends.
         self._session = AsyncSession(self._bind, close_resets_only=False)
-        self._entry = current.enter(self._session)
+        if self.is_current:
+            self._entry = current.enter(self._session)
         return self._session
 
     async def __aexit__(
@@ -190,7 +194,8 @@ class SessionManager:
     ) -> None:
         session, self._session = self._session, None
         assert session is not None
-        current.leave(self._entry)
+        if self._entry is not None:
+            current.leave(self._entry)
         try:
             if kind is None:
                 await session.commit()

@@ -16,7 +16,7 @@ import sqlalchemy.ext.asyncio as sa_asyncio
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.exc import StaleDataError
 
-from andamios.core.current import current_session, withdraw
+from andamios.core.current import current_session
 from andamios.core.engine import AndamiosEngine
 from andamios.core.guard import translating
 from andamios.core.versions import stale_error
@@ -93,9 +93,11 @@ async def _read_again(session: sa_asyncio.AsyncSession) -> None:
 @asynccontextmanager
 async def _session(bind: Bind, *, read_only: bool) -> AsyncIterator[sa_asyncio.AsyncSession]:
     if isinstance(bind, AndamiosEngine):
-        async with bind.session(read_only=read_only) as own:
-            # Only a block that the caller wrote makes a session the current one.
-            withdraw(own)
+        manager = bind.session(read_only=read_only)
+        # Only a block that the caller wrote makes a session the current one: a stream runs
+        # code of its caller while it is open.
+        manager.is_current = False
+        async with manager as own:
             yield own
         return
     session = _given(bind)
