@@ -7,11 +7,12 @@ import uuid  # noqa: TC003  SQLAlchemy reads the annotation
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import MetaData, Table, event, inspect
-from sqlalchemy.ext.asyncio import AsyncAttrs
+from sqlalchemy.ext.asyncio import AsyncAttrs, async_object_session
 from sqlalchemy.orm import (
     DeclarativeBase,
     InstrumentedAttribute,
     Mapped,
+    Mapper,
     declared_attr,
     mapped_column,
 )
@@ -83,8 +84,16 @@ class BaseModel(AsyncAttrs, DeclarativeBase):
         Raises:
             LazyLoadError: The object belongs to no open session.
         """
-        for attribute in attributes:
-            await getattr(self.awaitable_attrs, attribute.key)
+
+        def read(_session: object = None) -> None:
+            for attribute in attributes:
+                getattr(self, attribute.key)
+
+        session = async_object_session(self)
+        if session is None:
+            read()
+        else:
+            await session.run_sync(read)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the columns that are loaded, by attribute name; relationships are left out."""
@@ -101,13 +110,20 @@ class BaseModel(AsyncAttrs, DeclarativeBase):
 
 
 def _shown(attribute: Any, value: Any) -> str:
-    if attribute.columns[0].info.get("secret"):
+    if getattr(attribute.columns[0], "info", {}).get("secret"):
         return "***"
     text = repr(value)
     return text if len(text) <= SHORT else f"{text[: SHORT - 1]}…"
 
 
+def _share_table(_mapper: Mapper[Any], model: type[Any]) -> None:
+    """Let a class without a table of its own show its parent's, as SQLAlchemy's classes do."""
+    if vars(model).get("__table__", model) is None:
+        del model.__table__
+
+
 event.listen(BaseModel, "resolve_type_annotation", resolve_type)
+event.listen(BaseModel, "after_mapper_constructed", _share_table, propagate=True)
 event.listen(BaseModel, "attribute_instrument", explain_lazy_loads, propagate=True)
 event.listen(BaseModel, "mapper_configured", check_fields, propagate=True)
 

@@ -20,6 +20,7 @@ import pydantic
 from pydantic.fields import FieldInfo
 from sqlalchemy import event
 from sqlalchemy.orm import Mapped
+from sqlalchemy.sql import ClauseElement
 
 from andamios.errors import FieldValidationError
 
@@ -73,7 +74,7 @@ class FieldRule:
         Raises:
             FieldValidationError: The rule does not hold.
         """
-        if hasattr(value, "__clause_element__"):
+        if isinstance(value, ClauseElement) or hasattr(value, "__clause_element__"):
             return value
         if self._is_decimal and type(value) is int:
             value = Decimal(value)

@@ -40,7 +40,7 @@ class ExplainingAttribute(InstrumentedAttribute[Any]):
         except (LazyLoadError, orm_exc.DetachedInstanceError):
             raise LazyLoadError(type(instance).__name__, self.key) from None
         except sa_exc.InvalidRequestError as error:
-            if "lazy=" in str(error):  # a loader option or mapping forbids the load
+            if "not available due to" in str(error):  # an option or the mapping forbids the load
                 raise LazyLoadError(type(instance).__name__, self.key) from error
             raise
 

@@ -1,0 +1,186 @@
+"""Attributes that are not loaded: one error that names the cure, and ``entity.load``."""
+
+import asyncio
+import gc
+
+import pytest
+from sqlalchemy import select
+from sqlalchemy.orm import defer, raiseload, selectinload
+
+from andamios import AndamiosEngine, AsyncSession, LazyLoadError, SessionTaskError
+from tests.models.domain import LibAuthor, LibBook, LibTag, LibVault
+
+
+@pytest.fixture
+async def author(db_session: AsyncSession) -> LibAuthor:
+    """An author with two books, read from the database by a query."""
+    db_session.add(
+        LibAuthor(
+            name="Julio",
+            biography="Born in Ixelles",
+            books=[
+                LibBook(title="Rayuela", tags=[LibTag(name="novel")]),
+                LibBook(title="Bestiario"),
+            ],
+        )
+    )
+    await db_session.flush()
+    db_session.expunge_all()
+    return (await db_session.scalars(select(LibAuthor))).one()
+
+
+@pytest.mark.parametrize("attribute", ["books", "biography"])
+async def test_attached(author: LibAuthor, attribute: str) -> None:
+    """A relationship and a deferred column of an attached object cannot load by themselves."""
+    with pytest.raises(LazyLoadError) as caught:
+        getattr(author, attribute)
+    assert ("LibAuthor", attribute) == (caught.value.model, caught.value.attribute)
+    gc.collect()  # an un-awaited coroutine would warn here, and warnings are errors
+
+
+async def test_message_names_the_cure(author: LibAuthor) -> None:
+    """The message says how to load it with the query, and afterwards."""
+    with pytest.raises(LazyLoadError) as caught:
+        _ = author.books
+    assert ".load(LibAuthor.books)" in str(caught.value)
+    assert "await entity.load(LibAuthor.books)" in str(caught.value)
+
+
+@pytest.mark.parametrize("attribute", ["books", "biography"])
+async def test_detached(db_session: AsyncSession, author: LibAuthor, attribute: str) -> None:
+    """A detached object says the same."""
+    db_session.expunge(author)
+    with pytest.raises(LazyLoadError) as caught:
+        getattr(author, attribute)
+    assert ("LibAuthor", attribute) == (caught.value.model, caught.value.attribute)
+
+
+async def test_detached_after_the_session_ended(engine: AndamiosEngine) -> None:
+    """An object that outlived its session keeps its columns and explains its relationships."""
+    async with engine.session() as session:
+        author = LibAuthor(name="Julio")
+        session.add(author)
+    async with engine.session() as session:
+        found = await session.get_one(LibAuthor, author.id)
+    assert "Julio" == found.name
+    with pytest.raises(LazyLoadError):
+        _ = found.books
+
+
+@pytest.mark.parametrize("attribute", ["author", "content"])
+async def test_attribute_that_must_not_load(db_session: AsyncSession, attribute: str) -> None:
+    """``lazy="raise"`` and ``deferred_raiseload`` say the same as everything else."""
+    author = LibAuthor(name="Julio")
+    db_session.add(author)
+    await db_session.flush()
+    db_session.add(LibVault(author_id=author.id, content="gold"))
+    await db_session.flush()
+    db_session.expunge_all()
+    vault = (await db_session.scalars(select(LibVault))).one()
+    with pytest.raises(LazyLoadError) as caught:
+        getattr(vault, attribute)
+    assert ("LibVault", attribute) == (caught.value.model, caught.value.attribute)
+
+
+async def test_query_that_forbids_loading(db_session: AsyncSession, author: LibAuthor) -> None:
+    """``raiseload()`` and ``defer(raiseload=True)`` in a query say the same, too."""
+    db_session.expunge(author)
+    options = raiseload(LibAuthor.books), defer(LibAuthor.name, raiseload=True)
+    found = (await db_session.scalars(select(LibAuthor).options(*options))).one()
+    for attribute in ("books", "name"):
+        with pytest.raises(LazyLoadError) as caught:
+            getattr(found, attribute)
+        assert attribute == caught.value.attribute
+
+
+async def test_expired(db_session: AsyncSession, author: LibAuthor) -> None:
+    """An expired column is read again with an await only."""
+    db_session.expire(author)
+    with pytest.raises(LazyLoadError) as caught:
+        _ = author.name
+    assert ("LibAuthor", "name") == (caught.value.model, caught.value.attribute)
+    await author.load(LibAuthor.name)
+    assert "Julio" == author.name
+
+
+async def test_rolled_back(engine: AndamiosEngine) -> None:
+    """After a rollback, which expires what it wrote to, the same error and cure."""
+    async with engine.session() as session:
+        author = LibAuthor(name="Julio")
+        session.add(author)
+        await session.commit()
+        author.name = "Other"
+        await session.rollback()
+        with pytest.raises(LazyLoadError):
+            _ = author.name
+        await author.load(LibAuthor.name)
+        assert "Julio" == author.name
+
+
+async def test_hasattr_is_no_surprise(author: LibAuthor) -> None:
+    """The error is no AttributeError: ``hasattr`` does not swallow it."""
+    with pytest.raises(LazyLoadError):
+        hasattr(author, "books")
+
+
+async def test_load_relationships_and_columns(author: LibAuthor) -> None:
+    """``load`` brings what is named, several at once."""
+    await author.load(LibAuthor.books, LibAuthor.biography)
+    titles = sorted(book.title for book in author.books)
+    assert (["Bestiario", "Rayuela"], "Born in Ixelles") == (titles, author.biography)
+
+
+async def test_load_is_no_query_when_loaded(db_session: AsyncSession, author: LibAuthor) -> None:
+    """What is loaded stays as it is."""
+    await author.load(LibAuthor.books)
+    books = author.books
+    db_session.expunge(author)
+    await author.load(LibAuthor.books)
+    assert books is author.books
+
+
+async def test_load_of_many_to_many(db_session: AsyncSession, author: LibAuthor) -> None:
+    """A relationship of what was loaded can be loaded in turn."""
+    await author.load(LibAuthor.books)
+    book = next(book for book in author.books if book.title == "Rayuela")
+    await book.load(LibBook.tags)
+    assert ["novel"] == [tag.name for tag in book.tags]
+    assert book in db_session
+
+
+async def test_load_of_a_detached_object(db_session: AsyncSession, author: LibAuthor) -> None:
+    """Without a session there is nothing to load from."""
+    db_session.expunge(author)
+    with pytest.raises(LazyLoadError):
+        await author.load(LibAuthor.books)
+
+
+async def test_load_on_two_objects_at_once(engine: AndamiosEngine) -> None:
+    """Two tasks that load in the same session at the same moment are told so."""
+    async with engine.session() as session:
+        session.add_all([LibAuthor(name="Ana"), LibAuthor(name="Julio")])
+    async with engine.session() as session:
+        ana, julio = await session.scalars(select(LibAuthor))
+        results = await asyncio.gather(
+            ana.load(LibAuthor.books), julio.load(LibAuthor.books), return_exceptions=True
+        )
+        assert [None, SessionTaskError] == [r if r is None else type(r) for r in results]
+
+
+async def test_eager_load(db_session: AsyncSession, author: LibAuthor) -> None:
+    """What the query loads is simply there."""
+    db_session.expunge(author)
+    statement = select(LibAuthor).options(selectinload(LibAuthor.books).selectinload(LibBook.tags))
+    found = (await db_session.scalars(statement)).one()
+    assert {"Rayuela": 1, "Bestiario": 0} == {book.title: len(book.tags) for book in found.books}
+
+
+async def test_lazy_load_where_it_can_wait(db_session: AsyncSession, author: LibAuthor) -> None:
+    """Inside ``run_sync`` a lazy load can wait, and works as SQLAlchemy's does."""
+    assert 2 == await db_session.run_sync(lambda _: len(author.books))
+
+
+def test_transient_object_has_empty_relationships() -> None:
+    """A new object has nothing to load: its attributes are empty, as in SQLAlchemy."""
+    author = LibAuthor(name="Julio")
+    assert ([], None) == (author.books, author.biography)
