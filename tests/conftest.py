@@ -20,12 +20,13 @@ if ROOT not in sys.path:
 
 SQLITE_URL = ("sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args")
 PYDANTIC_PLUGINS = ("pydantic/plugin/_loader.py", "get_plugins")
+ASYNCPG_DEFAULTS = ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
 
 # What libraries may do on the loop: it happens once, and reads local files at most.
 EXEMPT = {
-    "os.path.abspath": [SQLITE_URL],
+    "os.path.abspath": [SQLITE_URL, ASYNCPG_DEFAULTS],
     "os.getcwd": [SQLITE_URL],
-    "os.stat": [PYDANTIC_PLUGINS],
+    "os.stat": [PYDANTIC_PLUGINS, ASYNCPG_DEFAULTS],
     "os.listdir": [PYDANTIC_PLUGINS],
     "io.TextIOWrapper.read": [PYDANTIC_PLUGINS],
     "io.BufferedReader.read": [PYDANTIC_PLUGINS],

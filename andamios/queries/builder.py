@@ -9,6 +9,7 @@ to one of them. It holds no logic: what was said is a ``QuerySpec``, and ``compo
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -17,12 +18,12 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from andamios.core.engine import AndamiosEngine
 from andamios.errors import QueryError
-from andamios.queries import keyset, paging, reading, writing
+from andamios.queries import keyset, paging, reading, streaming, writing
 from andamios.queries.compose import executed, plain
 from andamios.queries.fields import field, mapper_of
 from andamios.queries.filters import conditions_of
 from andamios.queries.loading import Load
-from andamios.queries.scope import read_scope, require_session, write_scope
+from andamios.queries.scope import read_scope, require_session, stands_alone, write_scope
 from andamios.queries.spec import Join, Lock, QuerySpec
 
 if TYPE_CHECKING:
@@ -259,9 +260,12 @@ class QueryBuilder(Generic[T]):
         """
         _natural("batch", batch, least=1)
         async with self._reading() as session:
-            async for part in reading.stream(session, self._spec, batch):
-                for item in part:
-                    yield item
+            is_private = stands_alone(self._bind)
+            parts = streaming.stream(session, self._spec, batch, is_private=is_private)
+            async with aclosing(parts):
+                async for part in parts:
+                    for item in part:
+                        yield item
 
     async def page(self, number: int = 1, size: int = 50) -> Page[T]:
         """

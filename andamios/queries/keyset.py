@@ -9,7 +9,7 @@ in the order and are found there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from andamios.queries.ordering import OrderKey
     from andamios.queries.spec import QuerySpec
 
-__all__ = ["behind", "page_after"]
+__all__ = ["Order", "behind", "page_after", "rows_behind", "total_order"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +57,10 @@ async def page_after(
     """
     _require_keys(spec)
     checked_size(size)
-    order = _order(spec)
+    order = total_order(spec)
     types = [key.expression.type for key in order.keys]
     position = None if cursor is None else decode(cursor, order.text, types)
-    rows = await _rows(session, spec, order, position, size + 1)
+    rows = await rows_behind(session, replace(spec, limit=size + 1), order, position)
     return _page(rows, order, position, size)
 
 
@@ -89,28 +89,35 @@ def _require_keys(spec: QuerySpec) -> None:
         raise QueryError("page_after() needs rows with a key; page groups with page(number, size)")
 
 
-def _order(spec: QuerySpec) -> Order:
+def total_order(spec: QuerySpec) -> Order:
+    """Give the order of a query, made total."""
     keys = tie_broken(spec, order_keys(spec))
     mapper_name = f"{spec.model.__module__}.{spec.model.__qualname__}"
     return Order(keys, "|".join([mapper_name, *(key.name for key in keys)]))
 
 
-async def _rows(
-    session: AsyncSession, spec: QuerySpec, order: Order, position: Position | None, limit: int
+async def rows_behind(
+    session: AsyncSession, spec: QuerySpec, order: Order, position: Position | None
 ) -> list[tuple[Any, tuple[Any, ...]]]:
-    """Read results, each with the values that it is ordered by."""
+    """
+    Read the results behind a position, each with the values that it is ordered by.
+
+    Args:
+        session: Where to read.
+        spec: The query; its limit says how many.
+        order: The total order of the query.
+        position: None is the beginning.
+    """
     source = source_of(spec, order.keys)
-    keys = source.keys
+    keys, statement = source.keys, source.statement
     if position is not None and position.backwards:
         keys = tuple(key.reversed() for key in keys)
-    statement = source.statement
     if position is not None:
         statement = statement.where(behind(keys, position))
     width = len(statement.column_descriptions)
-    statement = statement.add_columns(
-        *(key.expression.label(f"order_key_{i}") for i, key in enumerate(source.keys))
-    )
-    statement = statement.order_by(*placed(keys, dialect_of(session, spec))).limit(limit)
+    labels = (key.expression.label(f"order_key_{i}") for i, key in enumerate(source.keys))
+    statement = statement.add_columns(*labels)
+    statement = statement.order_by(*placed(keys, dialect_of(session, spec)))
     result = (await session.execute(finished(spec, statement))).unique().freeze()
     values = [tuple(row[width:]) for row in result()]
     items = result().columns(*range(width)).all() if spec.gives_rows else result().scalars().all()

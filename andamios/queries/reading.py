@@ -5,14 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from andamios.errors import MultipleFoundError, NotFoundError, QueryError
+from andamios.errors import MultipleFoundError, NotFoundError
 from andamios.queries.compose import counted, executed, found
 from andamios.queries.fields import mapper_of
-from andamios.queries.loading import joins_collections
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
-
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from andamios.queries.spec import QuerySpec
@@ -26,7 +23,6 @@ __all__ = [
     "first",
     "missing",
     "only_one",
-    "stream",
 ]
 
 
@@ -86,24 +82,3 @@ async def as_dicts(session: AsyncSession, spec: QuerySpec) -> list[dict[str, Any
     flat = spec if spec.gives_rows else replace(spec, is_flat=True)
     result = await session.execute(executed(flat, dialect_of(session, spec)))
     return [dict(row) for row in result.mappings()]
-
-
-async def stream(
-    session: AsyncSession, spec: QuerySpec, batch: int
-) -> AsyncIterator[Sequence[Any]]:
-    """
-    Give results in batches as they arrive, through a cursor on the server.
-
-    Raises:
-        QueryError: A collection is joined, whose rows cannot be told apart in batches.
-    """
-    if joins_collections(spec.loads):
-        raise QueryError("A stream cannot join collections; load them with strategy='selectin'")
-    statement = executed(spec, dialect_of(session, spec))
-    result = await session.stream(statement.execution_options(yield_per=batch))
-    try:
-        parts = result.partitions() if spec.gives_rows else result.scalars().partitions()
-        async for part in parts:
-            yield part
-    finally:
-        await result.close()

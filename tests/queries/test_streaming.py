@@ -1,0 +1,117 @@
+"""Streams: row by row, in constant memory, and closed when one leaves early."""
+
+from __future__ import annotations
+
+import gc
+import tracemalloc
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import ForeignKey, insert
+from sqlalchemy.orm import Mapped, mapped_column, relationship
+
+from andamios import BaseModel, QueryBuilder, QueryError
+
+if TYPE_CHECKING:
+    from andamios import AndamiosEngine
+
+COUNT = 5000
+
+
+class StreamedRow(BaseModel):
+    text: Mapped[str]
+    parent_id: Mapped[int | None] = mapped_column(
+        ForeignKey("streamed_row.id", ondelete="SET NULL")
+    )
+    children: Mapped[list[StreamedRow]] = relationship()
+
+
+@pytest.fixture
+async def rows(engine: AndamiosEngine) -> AndamiosEngine:
+    """Rows of about a kilobyte."""
+    async with engine.session() as session:
+        texts = [{"text": f"{number:05}" + "x" * 250} for number in range(COUNT)]
+        await session.execute(insert(StreamedRow), texts)
+    return engine
+
+
+async def test_everything_in_order(rows: AndamiosEngine) -> None:
+    """A stream gives all objects, in order, whatever the batch."""
+    query = QueryBuilder(StreamedRow, rows).order_by("text")
+    for batch in (7, 1000, 9999):
+        found = [int(row.text[:5]) async for row in query.stream(batch)]
+        assert list(range(COUNT)) == found
+
+
+async def test_rows_and_relationships(rows: AndamiosEngine) -> None:
+    """Columns can be streamed, and collections come along batch by batch."""
+    query = QueryBuilder(StreamedRow, rows).limit(10)
+
+    assert 10 == len([row.text async for row in query.only("text").stream(3)])
+    assert [[]] * 10 == [row.children async for row in query.load(StreamedRow.children).stream(3)]
+    with pytest.raises(QueryError, match="selectin"):
+        async for _ in query.load(StreamedRow.children, strategy="joined").stream():
+            pass
+
+
+async def test_memory_stays_flat(rows: AndamiosEngine) -> None:
+    """The objects that were read are let go: ten batches take no more than one."""
+    query = QueryBuilder(StreamedRow, rows)
+    async for _ in query.limit(500).stream(100):
+        pass  # fills caches
+    gc.collect()
+    tracemalloc.start()
+    async for _ in query.stream(100):
+        pass
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert 2_500_000 > peak
+
+
+async def test_leaving_early(rows: AndamiosEngine) -> None:
+    """A stream that is closed early gives its connection back, and the session works on."""
+    before = rows.connections.stats().in_use
+    async with aclosing(QueryBuilder(StreamedRow, rows).stream(10)) as stream:
+        async for _ in stream:
+            break
+    assert before == rows.connections.stats().in_use
+
+    async with rows.session() as session:
+        query = QueryBuilder(StreamedRow, session)
+        async with aclosing(query.stream(10)) as stream:
+            async for _ in stream:
+                break
+        assert COUNT == await query.count()
+
+
+async def test_other_statements_meanwhile(rows: AndamiosEngine) -> None:
+    """Inside a session, other statements between the rows take nothing away from a stream."""
+    async with rows.session() as session:
+        query = QueryBuilder(StreamedRow, session)
+        seen = 0
+        async for row in query.order_by("-id").offset(5).limit(50).stream(7):
+            assert COUNT == await query.count()
+            row.text = "seen"
+            seen += 1
+        assert 50 == seen
+        assert 50 == await query.filter_by(text="seen").count()
+        groups = query.group_by("text").stream(7)
+        assert COUNT - 49 == len([row async for row in groups])
+
+
+async def test_a_stream_is_nobodys_current_session(rows: AndamiosEngine) -> None:
+    """The code around a stream keeps its own session of the task."""
+    async with rows.session(read_only=True) as session:
+        async for _ in QueryBuilder(StreamedRow, rows).limit(3).stream():
+            first = await QueryBuilder(StreamedRow).first()
+            assert first in session
+
+
+@pytest.mark.parametrize("batch", [0, -1, 1.5, None])
+async def test_bad_batches(rows: AndamiosEngine, batch: int) -> None:
+    """A batch has at least one row."""
+    with pytest.raises(QueryError, match="batch"):
+        async for _ in QueryBuilder(StreamedRow, rows).stream(batch):
+            pass
