@@ -8,22 +8,21 @@ task, looked up when the call runs.
 
 from __future__ import annotations
 
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
-import sqlalchemy as sa
 import sqlalchemy.ext.asyncio as sa_asyncio
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.orm.exc import StaleDataError
 
 from andamios.core.current import current_session
 from andamios.core.engine import AndamiosEngine
 from andamios.core.guard import translating
 from andamios.core.versions import stale_error
-from andamios.errors import AndamiosError, ConfigurationError
+from andamios.errors import ConfigurationError
+from andamios.queries.savepoints import savepoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterable
 
 __all__ = ["Bind", "read_scope", "require_session", "stands_alone", "write_scope"]
 
@@ -58,36 +57,26 @@ async def read_scope(bind: Bind) -> AsyncIterator[sa_asyncio.AsyncSession]:
 
 
 @asynccontextmanager
-async def write_scope(bind: Bind) -> AsyncIterator[sa_asyncio.AsyncSession]:
+async def write_scope(
+    bind: Bind, *, changed: Iterable[object] = ()
+) -> AsyncIterator[sa_asyncio.AsyncSession]:
     """
     Give the session to write with, and flush it at the end.
 
     Inside a caller's transaction the block is a savepoint, so that after a refused write
     the transaction goes on as if it had not been tried.
+
+    Args:
+        bind: Where to write.
+        changed: Objects of a caller's session whose changes are what is to be written.
     """
     async with _session(bind, read_only=False) as session:
         if stands_alone(bind):
             yield session
             await session.flush()
-            return
-        savepoint = await session.begin_nested()
-        try:
-            yield session
-            await session.flush()
-        except BaseException:
-            # A deadlock or a lost connection took the savepoint along; what matters is why.
-            with suppress(AndamiosError, SQLAlchemyError):
-                await savepoint.rollback()
-                await _read_again(session)
-            raise
-        await savepoint.commit()
-
-
-async def _read_again(session: sa_asyncio.AsyncSession) -> None:
-    """Give objects the values of their rows, which the rollback made them forget."""
-    for entity in list(session.identity_map.values()):
-        if sa.inspect(entity).expired:
-            await session.refresh(entity)
+        else:
+            async with savepoint(session, changed):
+                yield session
 
 
 @asynccontextmanager

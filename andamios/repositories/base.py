@@ -159,7 +159,7 @@ class BaseRepository(IRepository[T]):
             StaleVersionError: Somebody else changed the row first.
         """
         saving.require_kind(self.model, entity)
-        async with write_scope(self._bind) as session:
+        async with write_scope(self._bind, changed=[entity]) as session:
             return await saving.update(session, entity)
 
     async def delete(self, id: Any) -> bool:  # noqa: A002

@@ -107,6 +107,7 @@ async def update_all(
 async def _store(session: AsyncSession, entities: list[Any]) -> None:
     for entity in entities:
         saving.require_new(type(entity), entity)
+        saving.require_reach(session, entity)
         saving.require_free_key(session, entity)
     session.add_all(entities)
     await session.flush()

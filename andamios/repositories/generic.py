@@ -144,7 +144,9 @@ class GenericRepository(SelectingRepository[T]):
             StaleVersionError: Somebody else changed a row first.
         """
         parts = bulk.batches(rows, batch)
-        async with write_scope(self._bind) as session:
+        async with write_scope(
+            self._bind, changed=rows if isinstance(rows, list) else ()
+        ) as session:
             return await bulk.update_all(session, self.model, parts)
 
     async def update_where(

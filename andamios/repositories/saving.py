@@ -24,6 +24,7 @@ __all__ = [
     "require_free_key",
     "require_kind",
     "require_new",
+    "require_reach",
     "set_values",
     "settle",
     "update",
@@ -59,6 +60,21 @@ def require_new(model: type[Any], entity: object) -> None:
         )
 
 
+def require_reach(session: AsyncSession, entity: object) -> None:
+    """
+    Refuse an object that another session holds.
+
+    Raises:
+        QueryError: One does.
+    """
+    owner = sa.inspect(entity, raiseerr=True).session
+    if owner is not None and owner is not session.sync_session:
+        raise QueryError(
+            f"This {type(entity).__name__} belongs to another session. Bind the repository to that "
+            "session, or let the object go first: session.expunge(entity)."
+        )
+
+
 def require_free_key(session: AsyncSession, entity: object) -> None:
     """
     Refuse a new object with the key of one that the session has.
@@ -85,6 +101,7 @@ def require_free_key(session: AsyncSession, entity: object) -> None:
 
 async def create(session: AsyncSession, entity: T) -> T:
     """Store a new object and read what the database filled in."""
+    require_reach(session, entity)
     require_free_key(session, entity)
     session.add(entity)
     await session.flush()
@@ -130,6 +147,7 @@ async def attach(session: AsyncSession, entity: T) -> T:
         The session's object for that row: the same one, unless the session has one already.
     """
     state: Any = sa.inspect(entity)
+    require_reach(session, entity)
     if state.key is not None:
         _require_same_version(entity)
     if entity in session:
