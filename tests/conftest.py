@@ -19,6 +19,7 @@ if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
 
 SQLITE_URL = ("sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args")
+PGPASS = ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
 PYDANTIC_PLUGINS = ("pydantic/plugin/_loader.py", "get_plugins")
 ASYNCPG_DEFAULTS = ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
 

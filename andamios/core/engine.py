@@ -133,7 +133,12 @@ class AndamiosEngine:
             raise ConfigurationError(
                 f"Unknown isolation level {level!r}. Levels: {', '.join(ISOLATION_LEVELS)}."
             )
-        return {} if self.backend == "sqlite" else {"isolation_level": level}
+        if self.backend == "sqlite":
+            return {}
+        if self.backend == "postgresql" and level == "READ UNCOMMITTED":
+            # PostgreSQL takes it as the next level; its drivers refuse the word.
+            level = "READ COMMITTED"
+        return {"isolation_level": level}
 
     async def create_all(self, base: type[DeclarativeBase] | MetaData) -> None:
         """Create the tables of a declarative base or a MetaData that are not there yet."""

@@ -88,6 +88,14 @@ class AsyncSession(sa_asyncio.AsyncSession):
         finally:
             current.leave(entry)
 
+    def begin(self) -> SessionTransaction:
+        """Begin a transaction for a block, which commits at its end."""
+        return SessionTransaction(self)
+
+    def begin_nested(self) -> SessionTransaction:
+        """Begin a savepoint for a block, to which an error in it rolls back."""
+        return SessionTransaction(self, nested=True)
+
     async def close(self) -> None:
         """
         Roll back what was not committed and give the connection back.
@@ -124,17 +132,23 @@ class AsyncSession(sa_asyncio.AsyncSession):
                 self._idle = None
 
 
-def _guarded(name: str) -> Any:
+class SessionTransaction(sa_asyncio.AsyncSessionTransaction):
+    """What ``session.begin()`` and ``begin_nested()`` give: its end writes, and may fail."""
+
+    __slots__ = ()
+
+
+def _guarded(method: Any) -> Any:
     """Wrap one of SQLAlchemy's methods, so that the signature stays SQLAlchemy's."""
-    method = getattr(sa_asyncio.AsyncSession, name)
 
     @functools.wraps(method)
-    async def call(self: AsyncSession, *args: Any, **options: Any) -> Any:
-        with self._in_use(), translating():
+    async def call(self: Any, *args: Any, **options: Any) -> Any:
+        session: AsyncSession = getattr(self, "session", self)
+        with session._in_use(), translating():  # noqa: SLF001  a method of that very class
             try:
                 return await method(self, *args, **options)
             except StaleDataError as error:
-                raise await stale_error(self, error) from error
+                raise await stale_error(session, error) from error
 
     return call
 
@@ -144,7 +158,11 @@ for _name in (
     *("merge_all", "refresh", "rollback", "run_sync", "scalar", "scalars", "stream"),
     *("stream_scalars", "commit"),
 ):
-    setattr(AsyncSession, _name, _guarded(_name))
+    setattr(AsyncSession, _name, _guarded(getattr(sa_asyncio.AsyncSession, _name)))
+
+for _name in ("start", "commit", "rollback", "__aexit__"):
+    _method = getattr(sa_asyncio.AsyncSessionTransaction, _name)
+    setattr(SessionTransaction, _name, _guarded(_method))
 
 
 class SessionManager:

@@ -2,22 +2,26 @@
 Who lost the race: finding expected and actual version when a versioned row was not matched.
 
 SQLAlchemy only says that a number of rows did not match. The versions are noted before
-each flush, and read again on another connection afterwards, since the flush has rolled
-this one back.
+each flush, and read again after it was rolled back.
 """
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy.ext.asyncio as sa_asyncio
 import sqlalchemy.orm as sa_orm
-from sqlalchemy import and_, event, inspect, select
+from sqlalchemy import Engine, and_, event, inspect, select
+from sqlalchemy import exc as sa_exc
 
-from andamios.errors import StaleVersionError
+from andamios.errors import AndamiosError, StaleVersionError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
     from sqlalchemy.orm import Mapper, Session
 
 __all__ = ["VersionedRow", "stale_error", "version_of", "watch_versions"]
@@ -57,23 +61,61 @@ def version_of(entity: object) -> VersionedRow | None:
 
 async def stale_error(session: sa_asyncio.AsyncSession, error: Exception) -> StaleVersionError:
     """Build the error, with the version that the row has now."""
-    for row in session.info.get(NOTED, ()):
-        actual = await _read_version(session, row)
-        if actual != row.expected:
-            return _build(row, actual)
-    return StaleVersionError(f"A row changed or went away since it was read: {error}")
+    rows: list[VersionedRow] = session.info.get(NOTED, [])
+    # SQLAlchemy's own, since ours would not let this be part of the call that failed.
+    run = sa_asyncio.AsyncSession.run_sync
+    try:
+        found = await run(session, _find_overtaken, rows)
+    except (AndamiosError, sa_exc.SQLAlchemyError):
+        found = None  # whoever changed the row still holds it, or the connection broke
+    return found or StaleVersionError(f"A row changed or went away since it was read: {error}")
 
 
-async def _read_version(session: sa_asyncio.AsyncSession, row: VersionedRow) -> Any:
+def _find_overtaken(session: Session, rows: list[VersionedRow]) -> StaleVersionError | None:
+    with _rolled_back_connection(session) as connection:
+        for row in rows:
+            actual = _read_version(connection, row)
+            if actual != row.expected:
+                return _build(row, actual)
+    return None
+
+
+@contextmanager
+def _rolled_back_connection(session: Session) -> Iterator[Connection]:
+    """
+    Give a connection to read on: the session's own, which waits for nobody.
+
+    Inside a savepoint, or in a transaction that somebody else began, a savepoint of its
+    own protects that transaction.
+    """
+    transaction = session.get_nested_transaction() or session.get_transaction()
+    held = next(iter(transaction.connections), None) if transaction else None
+    bind = held or session.get_bind()
+    connection = bind.connect() if isinstance(bind, Engine) else bind
+    options = connection.get_execution_options()
+    try:
+        if connection.in_transaction():
+            with connection.begin_nested():
+                yield connection
+        else:
+            connection.execution_options(andamios_read_only=True)
+            yield connection
+            connection.rollback()
+    finally:
+        connection.execution_options(andamios_read_only=options.get("andamios_read_only", False))
+        if connection is not held and isinstance(bind, Engine):
+            connection.close()
+
+
+def _read_version(connection: Connection, row: VersionedRow) -> Any:
     mapper = row.mapper
     keys = and_(*(c == v for c, v in zip(mapper.primary_key, row.identity, strict=True)))
     column: Any = mapper.version_id_col
     statement = select(column).where(keys)
-    bind = session.get_async_bind(mapper)
-    if isinstance(bind, sa_asyncio.AsyncConnection):
-        return await bind.scalar(statement)
-    async with bind.execution_options(andamios_read_only=True).connect() as connection:
-        return await connection.scalar(statement)
+    if connection.in_nested_transaction():
+        # MySQL would read the version that this transaction has seen before.
+        statement = statement.with_for_update(read=True, nowait=True)
+    return connection.scalar(statement)
 
 
 def _build(row: VersionedRow, actual: Any) -> StaleVersionError:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
+from sqlalchemy import event, literal_column
+from sqlalchemy.exc import InvalidRequestError
 from sqlalchemy.orm import Mapped, declared_attr, mapped_column
 
 from andamios.core.session import Session
@@ -14,7 +15,7 @@ from andamios.models.actor import current_actor
 if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper, ORMExecuteState
 
-__all__ = ["AuditMixin", "VersioningMixin"]
+__all__ = ["AuditMixin", "VersioningMixin", "count_version"]
 
 
 class AuditMixin:
@@ -52,7 +53,8 @@ class VersioningMixin:
         'version'
     """
 
-    version: Mapped[int] = mapped_column(sort_order=920)
+    # Statements that the listener below cannot add to count by the column's own rule.
+    version: Mapped[int] = mapped_column(sort_order=920, onupdate=literal_column("version") + 1)
 
     @declared_attr.directive
     @classmethod
@@ -61,25 +63,39 @@ class VersioningMixin:
         return {"version_id_col": vars(cls).get("version", cls.version)}
 
 
-@event.listens_for(VersioningMixin, "mapper_configured", propagate=True)
+@event.listens_for(VersioningMixin, "after_mapper_constructed", propagate=True)
 def _require_version(mapper: Mapper[Any], model: type[Any]) -> None:
     if mapper.version_id_col is None:
         raise ConfigurationError(
             f"{model.__name__} has __mapper_args__ of its own, which hide those of "
-            'VersioningMixin: add "version_id_col": version to them.'
+            "VersioningMixin. Map the column in the class itself, version: Mapped[int] = "
+            'mapped_column(), and add "version_id_col": version to them.'
         )
 
 
 @event.listens_for(Session, "do_orm_execute")
 def _count_version(state: ORMExecuteState) -> None:
-    """Count the version in set-based updates too, so that whoever read before them loses."""
     # A list of parameters is an update by primary key, which brings its versions along.
-    if not state.is_update or isinstance(state.parameters, list) or state.bind_mapper is None:
-        return
-    mapper = state.bind_mapper
-    if mapper.version_id_col is None:
-        return
-    statement: Any = state.statement
-    if mapper.version_id_col.key not in statement.compile().params:
-        attribute = mapper.get_property_by_column(mapper.version_id_col).class_attribute
-        state.statement = statement.values({attribute: attribute + 1})
+    if state.is_update and state.bind_mapper and not isinstance(state.parameters, list):
+        state.statement = count_version(state.statement, state.bind_mapper)
+
+
+def count_version(statement: Any, mapper: Mapper[Any]) -> Any:
+    """
+    Count the version in a set-based UPDATE too, so that whoever read before it loses.
+
+    Args:
+        statement: An UPDATE.
+        mapper: That of the updated model, which may have no version.
+
+    Returns:
+        The statement; as it was if it sets a version itself.
+    """
+    column = mapper.version_id_col
+    if column is None or column.key in statement.compile().params:
+        return statement
+    attribute = mapper.get_property_by_column(column).class_attribute
+    try:
+        return statement.values({attribute: attribute + 1})
+    except InvalidRequestError:  # its values are ordered, and can take no more
+        return statement

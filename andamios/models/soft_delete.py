@@ -16,12 +16,13 @@ from sqlalchemy.orm import with_loader_criteria
 
 from andamios.core.session import Session
 from andamios.models.base import SoftDeleteModel
+from andamios.models.mixins import count_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from sqlalchemy.ext.asyncio import AsyncSession
-    from sqlalchemy.orm import ORMExecuteState
+    from sqlalchemy.orm import Mapper, ORMExecuteState
 
 __all__ = ["hard_delete", "is_soft_delete"]
 
@@ -35,7 +36,7 @@ def is_soft_delete(model: type[Any]) -> bool:
 
 async def hard_delete(session: AsyncSession, entity: object) -> None:
     """Remove a row for good at the next flush, whatever its model."""
-    session.info.setdefault(HARD, set()).add(entity)
+    session.info.setdefault(HARD, set()).add(inspect(entity))
     await session.delete(entity)
 
 
@@ -44,20 +45,25 @@ def _mark_instead(session: Session, _context: Any, _instances: Any) -> None:
     hard = session.info.pop(HARD, set())
     now = dt.datetime.now(dt.UTC)
     for entity in list(session.deleted):
-        if isinstance(entity, SoftDeleteModel) and entity not in hard:
+        if isinstance(entity, SoftDeleteModel) and inspect(entity) not in hard:
             for kept in _cascaded(session, entity, hard):
                 session.add(kept)
             session.add(entity)
             entity.deleted_at = now
 
 
-def _cascaded(session: Session, entity: object, hard: set[object]) -> Iterator[object]:
+@event.listens_for(Session, "after_soft_rollback")
+def _forget_hard(session: Session, _transaction: Any) -> None:
+    session.info.pop(HARD, None)
+
+
+def _cascaded(session: Session, entity: object, hard: set[Any]) -> Iterator[object]:
     """Find what a cascade took along, and what must stay as long as its parent's row does."""
     state = inspect(entity)
-    for child, _mapper, _state, _dict in state.mapper.cascade_iterator("delete", state):
+    for child, _mapper, child_state, _dict in state.mapper.cascade_iterator("delete", state):
         if (
             child in session.deleted
-            and child not in hard
+            and child_state not in hard
             and not isinstance(child, SoftDeleteModel)
         ):
             yield child
@@ -65,13 +71,11 @@ def _cascaded(session: Session, entity: object, hard: set[object]) -> Iterator[o
 
 @event.listens_for(Session, "do_orm_execute")
 def _hide_marked(state: ORMExecuteState) -> Any:
-    if state.is_column_load or state.execution_options.get("include_deleted"):
-        return None
-    if not (state.is_select or state.is_update or state.is_delete):
-        return None
     if state.is_delete and state.bind_mapper and is_soft_delete(state.bind_mapper.class_):
-        return state.invoke_statement(statement=_marking(state))
-    state.statement = state.statement.options(_only_unmarked)
+        return state.invoke_statement(statement=_marking(state, state.bind_mapper))
+    is_read_or_write = state.is_select or state.is_update or state.is_delete
+    if is_read_or_write and not state.is_column_load and not _includes_deleted(state):
+        state.statement = state.statement.options(_only_unmarked)
     return None
 
 
@@ -80,12 +84,20 @@ _only_unmarked = with_loader_criteria(
 )
 
 
-def _marking(state: ORMExecuteState) -> Any:
-    assert state.bind_mapper is not None
-    statement = update(state.bind_mapper.class_).values(deleted_at=dt.datetime.now(dt.UTC))
-    condition = state.statement.whereclause  # type: ignore[attr-defined]  # a DELETE has one
-    if condition is not None:
-        statement = statement.where(condition)
-    return statement.options(_only_unmarked).execution_options(
+def _includes_deleted(state: ORMExecuteState) -> bool:
+    return bool(state.execution_options.get("include_deleted"))
+
+
+def _marking(state: ORMExecuteState, mapper: Mapper[Any]) -> Any:
+    deletion: Any = state.statement
+    statement = update(mapper.class_).values(deleted_at=dt.datetime.now(dt.UTC))
+    if deletion.whereclause is not None:
+        statement = statement.where(deletion.whereclause)
+    returned = [column["expr"] for column in deletion.returning_column_descriptions]
+    if returned:
+        statement = statement.returning(*returned)
+    if not _includes_deleted(state):
+        statement = statement.options(_only_unmarked)
+    return count_version(statement, mapper).execution_options(
         synchronize_session=state.execution_options.get("synchronize_session", "auto")
     )
