@@ -11,7 +11,14 @@ from typing import Any
 import pytest
 
 from harness.conformance.gaps import expect, gap_of
-from harness.fixtures.database import backend, database_server, db_metadata, test_database
+from harness.fixtures.database import (
+    backend,
+    database_server,
+    database_tables,
+    db_metadata,
+    made_tables,
+    test_database,
+)
 from harness.fixtures.engine import engine
 from harness.fixtures.redis import redis_client, redis_database
 from harness.fixtures.repository import reference_tables, user_repository
@@ -24,10 +31,12 @@ from harness.session import BACKENDS, RUN_PATH, HarnessSession
 __all__ = [
     "backend",
     "database_server",
+    "database_tables",
     "db_metadata",
     "db_session",
     "engine",
     "harness_session",
+    "made_tables",
     "redis_client",
     "redis_database",
     "reference_tables",

@@ -21,7 +21,23 @@ class Gap:
     reason: str
 
 
-GAPS: tuple[Gap, ...] = ()
+GAPS: tuple[Gap, ...] = (
+    Gap(
+        "decimals: exact sums of 30 digits",
+        "sqlite",
+        "SQLite computes in 64-bit floats; long decimals are kept as text and summed as floats",
+    ),
+    Gap(
+        "errors: ForeignKeyError tells constraint and columns",
+        "sqlite",
+        "SQLite says only 'FOREIGN KEY constraint failed': constraint and columns are None",
+    ),
+    Gap(
+        "isolation: READ COMMITTED sees later commits",
+        "sqlite",
+        "SQLite is always serializable: a transaction keeps the snapshot of its first read",
+    ),
+)
 
 
 def gap_of(capability: str, backend: str) -> Gap | None:
