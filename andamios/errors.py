@@ -101,6 +101,14 @@ class AndamiosError(Exception):
         self.statement = statement
         self.code = code
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel between processes with all facts, whatever the constructor takes."""
+        return _rebuild, (type(self), self.args), vars(self)
+
+
+def _rebuild(kind: type[AndamiosError], args: tuple[Any, ...]) -> AndamiosError:
+    return kind.__new__(kind, *args)
+
 
 class ConfigurationError(AndamiosError):
     """A URL, an option or a model is wrong; nothing was sent to a server."""
