@@ -25,6 +25,7 @@ from andamios.queries.filters import conditions_of
 from andamios.queries.loading import Load
 from andamios.queries.scope import read_scope, require_session, stands_alone, write_scope
 from andamios.queries.spec import Join, Lock, QuerySpec
+from andamios.queries.values import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -51,6 +52,7 @@ class QueryBuilder(Generic[T]):
     Args:
         model: The mapped class.
         bind: A session, an engine, or nothing: the session of this task.
+        read_only: Whether ``update`` and ``delete`` are refused.
 
     Example:
         >>> import andamios
@@ -72,9 +74,9 @@ class QueryBuilder(Generic[T]):
 
     __slots__ = ("_bind", "_spec")
 
-    def __init__(self, model: type[T], bind: Bind = None) -> None:
+    def __init__(self, model: type[T], bind: Bind = None, *, read_only: bool = False) -> None:
         mapper_of(model)
-        self._spec = QuerySpec(model)
+        self._spec = QuerySpec(model, is_read_only=read_only)
         self._bind = bind
 
     def _with(self, **changes: Any) -> Self:
@@ -178,11 +180,11 @@ class QueryBuilder(Generic[T]):
 
     def limit(self, count: int) -> Self:
         """Give at most so many results."""
-        return self._with(limit=_natural("limit", count))
+        return self._with(limit=whole_number("limit", count))
 
     def offset(self, count: int) -> Self:
         """Leave out so many results at the beginning."""
-        return self._with(offset=_natural("offset", count))
+        return self._with(offset=whole_number("offset", count))
 
     def for_update(
         self, *, skip_locked: bool = False, nowait: bool = False, share: bool = False
@@ -258,7 +260,7 @@ class QueryBuilder(Generic[T]):
         Args:
             batch: How many are fetched at a time.
         """
-        _natural("batch", batch, least=1)
+        whole_number("batch", batch, least=1)
         async with self._reading() as session:
             is_private = stands_alone(self._bind)
             parts = streaming.stream(session, self._spec, batch, is_private=is_private)
@@ -349,12 +351,6 @@ class QueryBuilder(Generic[T]):
 
     def _named(self, column: Any) -> Any:
         return field(self._spec.model, column) if isinstance(column, str) else column
-
-
-def _natural(what: str, value: Any, least: int = 0) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < least:
-        raise QueryError(f"{what} takes a whole number from {least}, not {value!r:.40}")
-    return value
 
 
 def _dialect(bind: Bind, spec: QuerySpec) -> sa.Dialect:

@@ -18,8 +18,9 @@ from andamios.errors import QueryError
 from andamios.queries.compose import finished, source_of
 from andamios.queries.cursors import Position, decode, encode
 from andamios.queries.ordering import order_keys, placed, tie_broken
-from andamios.queries.pages import CursorPage, checked_size
+from andamios.queries.pages import CursorPage
 from andamios.queries.reading import dialect_of
+from andamios.queries.values import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,7 +57,7 @@ async def page_after(
         QueryError: The cursor is not valid, or the query cannot be paged like this.
     """
     _require_keys(spec)
-    checked_size(size)
+    whole_number("size", size, least=1)
     order = total_order(spec)
     types = [key.expression.type for key in order.keys]
     position = None if cursor is None else decode(cursor, order.text, types)

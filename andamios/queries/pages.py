@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from andamios.errors import QueryError
-
-__all__ = ["CursorPage", "Page", "checked_number", "checked_size"]
+__all__ = ["CursorPage", "Page"]
 
 T = TypeVar("T")
 
@@ -70,29 +68,3 @@ class CursorPage(Generic[T]):
     items: list[T]
     next: str | None
     previous: str | None
-
-
-def checked_size(size: int) -> int:
-    """
-    Check the size of a page.
-
-    Raises:
-        QueryError: It is no whole number from 1.
-    """
-    return _from_one("size", size)
-
-
-def checked_number(number: int) -> int:
-    """
-    Check the number of a page.
-
-    Raises:
-        QueryError: It is no whole number from 1.
-    """
-    return _from_one("number", number)
-
-
-def _from_one(what: str, value: Any) -> int:
-    if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-        raise QueryError(f"The {what} of a page is a whole number from 1, not {value!r:.40}")
-    return value

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 from andamios.errors import QueryError
 from andamios.queries.compose import finished, source_of
 from andamios.queries.ordering import order_keys, placed, tie_broken
-from andamios.queries.pages import Page, checked_number, checked_size
+from andamios.queries.pages import Page
 from andamios.queries.reading import count, dialect_of
+from andamios.queries.values import whole_number
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -34,7 +35,8 @@ async def page(session: AsyncSession, spec: QuerySpec, number: int, size: int) -
     """
     if spec.is_sliced:
         raise QueryError("page() sets the limit itself; take limit() and offset() away")
-    offset = (checked_number(number) - 1) * checked_size(size)
+    whole_number("size", size, least=1)
+    offset = (whole_number("number", number, least=1) - 1) * size
     items = await _items(session, replace(spec, limit=size, offset=offset))
     # A page that is begun and not full is the last one, and tells the total itself.
     is_last = len(items) < size and bool(items or not offset)

@@ -67,6 +67,7 @@ class QuerySpec:
     is_unscoped: bool = False
     includes_deleted: bool = False
     is_flat: bool = False
+    is_read_only: bool = False
 
     @property
     def gives_rows(self) -> bool:

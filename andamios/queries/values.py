@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import types as sa_types
 
-from andamios.errors import DataError
+from andamios.errors import DataError, QueryError
 
 __all__ = ["checked", "is_expression", "python_type"]
 
@@ -74,6 +74,23 @@ def checked(attribute: Any, value: Any) -> Any:
     if expected is int:
         _check_range(attribute, column_type, value)
     return Decimal(repr(value)) if expected is Decimal and isinstance(value, float) else value
+
+
+def whole_number(what: str, value: Any, *, least: int = 0) -> int:
+    """
+    Check a number of rows, or of a page.
+
+    Args:
+        what: What it is, for the error.
+        value: What was given.
+        least: The smallest that will do.
+
+    Raises:
+        QueryError: It is no whole number, or too small.
+    """
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise QueryError(f"{what} takes a whole number from {least}, not {value!r:.40}.")
+    return value
 
 
 def _fits(expected: type[Any], value: Any) -> bool:

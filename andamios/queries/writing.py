@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import undefer
 from sqlalchemy.sql import visitors
 
-from andamios.errors import QueryError, UnscopedWriteError
+from andamios.errors import QueryError, ReadOnlyError, UnscopedWriteError
 from andamios.queries.compose import keys_of
 from andamios.queries.fields import column_keys, field, key_attributes, mapper_of, unknown
 from andamios.queries.reading import dialect_of
@@ -36,11 +36,14 @@ READ_AGAIN = 500
 
 def require_scope(spec: QuerySpec, what: str) -> None:
     """
-    Refuse a write that nothing limits.
+    Refuse a write that nothing limits, or that is none of the query's business.
 
     Raises:
+        ReadOnlyError: The query only reads.
         UnscopedWriteError: It has no condition, and ``unscoped`` was not asked for.
     """
+    if spec.is_read_only:
+        raise ReadOnlyError(f"This query on {spec.model.__name__} only reads; it cannot {what}.")
     if not spec.where and not spec.is_unscoped:
         raise UnscopedWriteError(
             f"This would {what} every {spec.model.__name__}. Add a condition, or say that it is "

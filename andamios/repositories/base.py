@@ -10,6 +10,7 @@ from andamios.queries.builder import QueryBuilder
 from andamios.queries.fields import mapper_of
 from andamios.queries.scope import read_scope, write_scope
 from andamios.repositories import reading, removing, saving
+from andamios.repositories.keeping import kept_on_failure
 
 if TYPE_CHECKING:
     import builtins
@@ -147,6 +148,9 @@ class BaseRepository(IRepository[T]):
         """
         Store the changes of an object.
 
+        When that is refused, one of the session has the values of its row again, and one
+        that belongs to none is as it was.
+
         Args:
             entity: One of the session, one that belongs to none, or a new one that has the
                 key of a row and the values to set.
@@ -159,8 +163,9 @@ class BaseRepository(IRepository[T]):
             StaleVersionError: Somebody else changed the row first.
         """
         saving.require_kind(self.model, entity)
-        async with write_scope(self._bind, changed=[entity]) as session:
-            return await saving.update(session, entity)
+        with kept_on_failure([entity]):
+            async with write_scope(self._bind, changed=[entity]) as session:
+                return await saving.update(session, entity)
 
     async def delete(self, id: Any) -> bool:  # noqa: A002
         """

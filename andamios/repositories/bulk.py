@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import sqlalchemy as sa
 
 from andamios.errors import DataError, NotFoundError, QueryError
 from andamios.queries.fields import column_keys, key_attributes, unknown
+from andamios.queries.values import whole_number
 from andamios.repositories import reading, saving
 
 if TYPE_CHECKING:
@@ -26,8 +27,33 @@ Rows = Iterable[Any] | AsyncIterable[Any]
 Returning = Literal["keys", "entities"]
 
 
-async def batches(rows: Rows, size: int) -> AsyncIterator[list[Any]]:
-    """Cut an iterable, asynchronous or not, into lists; never holds more than one of them."""
+def require_returning(returning: object) -> None:
+    """
+    Refuse what cannot come back.
+
+    Raises:
+        QueryError: It is neither keys nor entities, nor None.
+    """
+    if returning not in {None, *get_args(Returning)}:
+        raise QueryError(f"returning takes 'keys' or 'entities', not {returning!r:.40}.")
+
+
+def batches(rows: Rows, size: int) -> AsyncIterator[list[Any]]:
+    """
+    Cut an iterable, asynchronous or not, into lists; never holds more than one of them.
+
+    Raises:
+        DataError: It is no iterable of rows.
+        QueryError: The size is no whole number from 1.
+    """
+    whole_number("batch", size, least=1)
+    is_one_row = isinstance(rows, Mapping | str | bytes)
+    if is_one_row or not isinstance(rows, Iterable | AsyncIterable):
+        raise DataError(f"Rows are an iterable of dicts or objects, not {type(rows).__name__}.")
+    return _batches(rows, size)
+
+
+async def _batches(rows: Rows, size: int) -> AsyncIterator[list[Any]]:
     if isinstance(rows, AsyncIterable):
         batch: list[Any] = []
         async for row in rows:
@@ -38,8 +64,6 @@ async def batches(rows: Rows, size: int) -> AsyncIterator[list[Any]]:
         if batch:
             yield batch
         return
-    if isinstance(rows, Mapping | str | bytes) or not isinstance(rows, Iterable):
-        raise DataError(f"Rows are an iterable of dicts or objects, not {type(rows).__name__}")
     remaining = iter(rows)
     while batch := list(islice(remaining, size)):
         yield batch

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from andamios.queries.scope import require_session, write_scope
 from andamios.repositories import bulk, reading, removing
+from andamios.repositories.keeping import kept_on_failure
 from andamios.repositories.selecting import SelectingRepository
 
 if TYPE_CHECKING:
@@ -120,6 +121,7 @@ class GenericRepository(SelectingRepository[T]):
             DuplicateError: A unique value or a key is taken.
         """
         parts = bulk.batches(rows, batch)
+        bulk.require_returning(returning)
         progress = progress or int
         async with write_scope(self._bind) as session:
             if returning is None:
@@ -144,10 +146,10 @@ class GenericRepository(SelectingRepository[T]):
             StaleVersionError: Somebody else changed a row first.
         """
         parts = bulk.batches(rows, batch)
-        async with write_scope(
-            self._bind, changed=rows if isinstance(rows, list) else ()
-        ) as session:
-            return await bulk.update_all(session, self.model, parts)
+        entities = rows if isinstance(rows, list | tuple) else ()
+        with kept_on_failure(entities):
+            async with write_scope(self._bind, changed=entities) as session:
+                return await bulk.update_all(session, self.model, parts)
 
     async def update_where(
         self, filters: Filters, values: Mapping[Any, Any], *, unscoped: bool = False

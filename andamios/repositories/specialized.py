@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NoReturn, TypeVar
 
 from andamios.errors import ReadOnlyError
+from andamios.queries.builder import QueryBuilder
 from andamios.repositories.generic import GenericRepository
 from andamios.repositories.selecting import SelectingRepository
 
@@ -33,6 +34,10 @@ class ReadOnlyRepository(SelectingRepository[T]):
         >>> hasattr(countries, "get_by_id"), hasattr(countries, "create")
         (True, False)
     """
+
+    def query(self) -> QueryBuilder[T]:
+        """Begin a query that cannot write."""
+        return QueryBuilder(self.model, self._bind, read_only=True)
 
 
 class _Refused:
