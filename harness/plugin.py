@@ -46,6 +46,9 @@ __all__ = [
     "worker_name",
 ]
 
+# Its failing asserts are to show values, like those of any test.
+pytest.register_assert_rewrite("harness.conformance.rows", "harness.conformance.suite")
+
 SERVICE_OF: dict[str, ServiceName] = {"postgresql": "postgresql", "mysql": "mysql"}
 
 

@@ -5,6 +5,7 @@ Results reach the controller with every test's report, from all workers alike.
 """
 
 import json
+import sqlite3
 from collections import Counter, defaultdict
 from pathlib import Path
 
@@ -12,9 +13,12 @@ import pytest
 
 from harness.conformance.table import CapabilityTable
 from harness.services import ServiceDetails, ServiceName, ServiceUnavailableError
-from harness.session import HarnessSession
+from harness.session import BACKENDS, HarnessSession
 
-__all__ = ["RunReport", "header"]
+__all__ = ["RunReport", "describe", "header"]
+
+SQLITE_FACTS = {"flavour": "SQLite", "version": sqlite3.sqlite_version, "provider": "python"}
+SQLITE = f"sqlite: SQLite {sqlite3.sqlite_version} from this Python"
 
 
 def header(session: HarnessSession) -> list[str]:
@@ -27,15 +31,12 @@ def header(session: HarnessSession) -> list[str]:
     lines = [f"harness: provider {session.provider}, backends {', '.join(session.backends)}"]
     if not session.is_controller:
         return lines
-    for name in session.required:
-        lines.append(f"harness: {_describe_or_reason(session, name)}")  # noqa: PERF401
-    return lines
+    return lines + [f"harness: {_describe_or_reason(session, name)}" for name in session.required]
 
 
-def _describe_or_reason(session: HarnessSession, name: str) -> str:
-    service: ServiceName = name  # type: ignore[assignment]  # the option was checked
+def _describe_or_reason(session: HarnessSession, name: ServiceName) -> str:
     try:
-        return describe(session.service(service))
+        return describe(session.service(name))
     except ServiceUnavailableError as error:
         return str(error)
 
@@ -59,6 +60,7 @@ class RunReport:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._outcomes: dict[str, Counter[str]] = defaultdict(Counter)
+        self._skips: dict[str, Counter[str]] = defaultdict(Counter)
         self._table = CapabilityTable()
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
@@ -67,41 +69,73 @@ class RunReport:
             return
         labels: dict[str, object] = dict(report.user_properties)
         backend = str(labels.get("backend", "none"))
-        self._outcomes[backend][report.outcome] += 1
-        if "capability" in labels:
-            self._table.add(str(labels["capability"]), backend, report)
+        self._outcomes[backend]["xfailed" if hasattr(report, "wasxfail") else report.outcome] += 1
+        if report.skipped and isinstance(report.longrepr, tuple):
+            _file, _line, reason = report.longrepr
+            self._skips[backend][reason.removeprefix("Skipped: ")] += 1
+        for label, value in report.user_properties:
+            if label == "capability":
+                self._table.add(str(value), backend, report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print servers, results by backend, and the table of capabilities."""
         session = HarnessSession.of(self._config)
         started = session.run.started() if session.has_run else []
-        write = terminalreporter.write_line
-        if started or session.unavailable or set(self._outcomes) - {"none"}:
+        backends = [name for name in BACKENDS if name in self._outcomes]
+        if started or session.unavailable or backends:
             terminalreporter.section("harness")
+        if "sqlite" in backends:
+            terminalreporter.write_line(SQLITE)
         for details in started:
-            write(describe(details))
+            terminalreporter.write_line(describe(details))
         for reason in session.unavailable.values():
-            write(reason, yellow=True)
-        for backend, counts in sorted(self._outcomes.items()):
-            if backend != "none":
-                write(f"{backend}: " + ", ".join(f"{n} {what}" for what, n in counts.items()))
-        self._write_table(terminalreporter, started)
+            terminalreporter.write_line(reason, yellow=True)
+        for backend in backends:
+            self._write_backend(terminalreporter, backend)
+        if self._table:
+            terminalreporter.section("capabilities")
+            terminalreporter.write(self._table.as_text())
+            self._write_files(started)
 
-    def _write_table(
-        self, terminalreporter: pytest.TerminalReporter, started: list[ServiceDetails]
-    ) -> None:
-        if not self._table:
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> None:
+        """Fail a run without a service that it requires, even if no test asked for it."""
+        harness = HarnessSession.of(self._config)
+        if session.config.option.collectonly:
             return
-        text = self._table.as_text()
-        terminalreporter.section("capabilities")
-        terminalreporter.write(text)
+        fine = {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}
+        if session.exitstatus in fine and not all(map(harness.has, harness.required)):
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _write_backend(self, terminalreporter: pytest.TerminalReporter, backend: str) -> None:
+        counts = (f"{number} {what}" for what, number in self._outcomes[backend].items())
+        terminalreporter.write_line(f"{backend}: {', '.join(counts)}")
+        for reason, number in self._skips[backend].items():
+            terminalreporter.write_line(f"  {number} skipped: {reason}", yellow=True)
+
+    def _write_files(self, started: list[ServiceDetails]) -> None:
         folder = self._config.getoption("harness_report")
-        if folder:
-            path = Path(folder)
-            path.mkdir(parents=True, exist_ok=True)
-            (path / "capabilities.txt").write_text(text, encoding="utf-8")
-            facts = {
-                "services": [describe(details) for details in started],
-                "capabilities": self._table.as_dict(),
-            }
-            (path / "capabilities.json").write_text(json.dumps(facts, indent=2), encoding="utf-8")
+        if not folder:
+            return
+        path = Path(folder)
+        path.mkdir(parents=True, exist_ok=True)
+        servers = "".join(f"{describe(details)}\n" for details in started)
+        text = f"{SQLITE}\n{servers}\n{self._table.as_text()}"
+        (path / "capabilities.txt").write_text(text, encoding="utf-8")
+        facts = {"backends": _facts(started), **self._table.as_dict()}
+        (path / "capabilities.json").write_text(
+            json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8"
+        )
+
+
+def _facts(started: list[ServiceDetails]) -> dict[str, dict[str, str]]:
+    """Say what each backend was in this run."""
+    found: dict[str, dict[str, str]] = {
+        details.name: {
+            "flavour": details.flavour,
+            "version": details.version,
+            "provider": details.provider,
+        }
+        for details in started
+    }
+    return {"sqlite": SQLITE_FACTS, **found}

@@ -6,7 +6,7 @@ hands them. Nothing is started, not even a directory made, before a test needs a
 """
 
 import threading
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -33,7 +33,7 @@ class HarnessSession:
         self.worker = worker_input["workerid"] if worker_input else "main"
         self.is_controller = worker_input is None
         self.provider: str = config.getoption("harness_provider")
-        self.required = _names(config.getoption("harness_require"))
+        self.required = cast("list[ServiceName]", _names(config.getoption("harness_require")))
         self.backends = _names(config.getoption("harness_backends")) or list(BACKENDS)
         self.unavailable: dict[str, str] = {}
         self._run = Run.join(worker_input[RUN_PATH]) if worker_input else None
@@ -69,6 +69,14 @@ class HarnessSession:
         except ServiceUnavailableError as error:
             self.unavailable[name] = str(error)
             raise
+
+    def has(self, name: ServiceName) -> bool:
+        """Whether a service can be had; starts it if nobody did. Blocks."""
+        try:
+            self.service(name)
+        except ServiceUnavailableError:
+            return False
+        return True
 
     def start_ahead(self, names: set[ServiceName]) -> None:
         """Begin to start services in the background, all at once, without waiting."""

@@ -1,0 +1,244 @@
+"""The pytest plugin, seen from outside: small runs of pytest, each a process of its own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+PLUGINS = ("-pharness.plugin", "-ppytest_asyncio.plugin", "-pxdist.plugin", "-pno:cacheprovider")
+
+Inner = Callable[..., pytest.RunResult]
+
+ONE_EACH = """
+    import pytest
+
+    @pytest.mark.capability("group: what")
+    async def test_backend(engine, backend):
+        assert backend in {"sqlite", "postgresql", "mysql"}
+    """
+
+REDIS_TWICE = """
+    import pytest
+    from pathlib import Path
+
+    @pytest.mark.parametrize("number", range(4))
+    async def test_redis(redis_client, redis_database, start_service, worker_name, number):
+        Path(f"{worker_name}-{number}.txt").write_text(str(start_service("redis").port))
+        assert redis_database.endswith(worker_name[-1])
+        assert [] == await redis_client.keys()
+        await redis_client.set("left", "behind")
+    """
+
+
+@pytest.fixture
+def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inner:
+    """Run pytest on some tests, with runs kept in a folder of its own and no addresses set."""
+    pytester.makeini(
+        "[pytest]\nasyncio_mode = auto\nasyncio_default_fixture_loop_scope = function\n"
+    )
+    (pytester.path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(pytester.path / "tmp"))
+    for name in ("POSTGRES", "MYSQL", "REDIS"):
+        monkeypatch.delenv(f"ANDAMIOS_{name}_URL", raising=False)
+
+    # Other plugins of this environment take seconds to import.
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+
+    def run(source: str, *options: str) -> pytest.RunResult:
+        pytester.makepyfile(source)
+        options = (*PLUGINS, *options)
+        if any(option.startswith("-n") for option in options):
+            return pytester.runpytest_subprocess(*options, timeout=120)
+        # This process serves as well, and has imported everything.
+        return pytester.runpytest_inprocess("-n0", *options)
+
+    return run
+
+
+def runs_left(pytester: pytest.Pytester) -> list[Path]:
+    """Give the folders of runs that are still there."""
+    folders = (pytester.path / "tmp").glob("andamios-harness-*/*")
+    return [folder for folder in folders if folder.is_dir()]
+
+
+def processes_of(pytester: pytest.Pytester) -> list[str]:
+    """Give the processes that have to do with the inner run."""
+    folder = str(pytester.path)
+    commands = (" ".join(found.info["cmdline"] or ()) for found in psutil.process_iter(["cmdline"]))
+    return [command for command in commands if folder in command]
+
+
+@pytest.mark.parametrize(
+    ("option", "known"),
+    [
+        ("--harness-backends=sqlite,oracle", "sqlite, postgresql, mysql"),
+        ("--harness-require=oracle", "postgresql, mysql, redis"),
+    ],
+)
+def test_unknown_names(inner: Inner, option: str, known: str) -> None:
+    """A name that is misspelt is answered by one line, before any test runs."""
+    result = inner(ONE_EACH, option)
+    flag = option.partition("=")[0]
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert [f"ERROR: {flag}: unknown name oracle; known: {known}"] == [
+        line for line in result.errlines if line
+    ]
+
+
+def test_unknown_provider(inner: Inner) -> None:
+    """An unknown provider is refused in the same way."""
+    result = inner(ONE_EACH, "--harness-provider=podman")
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(["*--harness-provider*invalid choice: 'podman'*"])
+
+
+def test_one_backend_starts_no_server(inner: Inner, pytester: pytest.Pytester) -> None:
+    """SQLite needs no server, so that none is started, nor anything left."""
+    source = f"""{ONE_EACH}
+    def test_nothing_started(harness_session):
+        assert [] == harness_session.run.started()
+    """
+    result = inner(source, "--harness-backends=sqlite")
+
+    result.assert_outcomes(passed=2, deselected=2)
+    result.stdout.fnmatch_lines(["*harness: provider auto, backends sqlite*", "sqlite: 1 passed"])
+    result.stdout.no_fnmatch_line("* from docker*")
+    assert [] == runs_left(pytester)
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_skips_say_why(inner: Inner, workers: str) -> None:
+    """A backend that cannot be had is skipped, and the summary tells the reason."""
+    result = inner(ONE_EACH, "--harness-provider=url", workers)
+
+    result.assert_outcomes(passed=1, skipped=2)
+    reason = "postgresql is not available (url: ANDAMIOS_POSTGRES_URL is not set)"
+    result.stdout.fnmatch_lines([f"*1 skipped: {reason}"])
+    result.stdout.re_match_lines([r"group: what +yes +- +-$"])
+
+
+def test_required_backends_fail(inner: Inner) -> None:
+    """What is required and cannot be had fails, in the header and in every test."""
+    result = inner(ONE_EACH, "--harness-provider=url", "--harness-require=mysql")
+
+    result.assert_outcomes(passed=1, skipped=1, errors=1)
+    assert pytest.ExitCode.TESTS_FAILED == result.ret
+    result.stdout.fnmatch_lines(
+        [
+            "harness: mysql is not available (url: ANDAMIOS_MYSQL_URL is not set)",
+            "*mysql is not available*(required by --harness-require)",
+        ]
+    )
+    result.stdout.re_match_lines([r"group: what +yes +- +FAILED$"])
+
+
+def test_required_and_not_used(inner: Inner) -> None:
+    """A run without a service that it requires fails, though no test asked for it."""
+    result = inner("def test_nothing(): pass", "--harness-provider=url", "--harness-require=redis")
+
+    result.assert_outcomes(passed=1)
+    assert pytest.ExitCode.TESTS_FAILED == result.ret
+
+
+def test_two_workers_start_a_server_once(inner: Inner, pytester: pytest.Pytester) -> None:
+    """Both workers use one server, each its own database; afterwards nothing is left."""
+    result = inner(REDIS_TWICE, "--harness-provider=local", "-n2")
+    files = list(pytester.path.glob("gw*.txt"))
+
+    result.assert_outcomes(passed=4)
+    assert {"gw0", "gw1"} == {file.name[:3] for file in files}
+    assert 1 == len({file.read_text() for file in files})
+    assert [] == runs_left(pytester)
+    assert [] == processes_of(pytester)
+
+
+def test_nothing_is_left_after_an_interruption(inner: Inner, pytester: pytest.Pytester) -> None:
+    """Ctrl-C in the middle of a test ends the server too."""
+    source = """
+    import os, signal, time
+
+    def test_interrupted(start_service):
+        start_service("redis")
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(10)
+    """
+    result = inner(source, "--harness-provider=local", "-n0")
+
+    assert pytest.ExitCode.INTERRUPTED == result.ret
+    assert [] == runs_left(pytester)
+    assert [] == processes_of(pytester)
+
+
+def test_required_services_are_in_the_header(inner: Inner) -> None:
+    """The header says where a required service comes from, its flavour and its version."""
+    source = "def test_nothing(): pass"
+    result = inner(source, "--harness-provider=local", "--harness-require=redis")
+
+    assert pytest.ExitCode.OK == result.ret
+    result.stdout.re_match_lines(
+        [r"harness: redis: (Redis|Valkey) \d+\.\d+\.\d+ from local \(.+\)"]
+    )
+
+
+GAPS = """
+    from harness.conformance import gaps
+
+    gaps.GAPS = (gaps.Gap("group: missing", "sqlite", "SQLite has no such thing"),)
+    """
+
+CAPABILITIES = """
+    import pytest
+
+    @pytest.mark.capability("group: there")
+    def test_there(backend): pass
+
+    @pytest.mark.capability("group: broken")
+    def test_broken(backend): assert "this" == "that"
+
+    @pytest.mark.capability("group: broken")
+    def test_broken_in_part(backend): pass
+
+    @pytest.mark.capability("group: missing")
+    def test_missing(backend): assert not GAP
+    """
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_table(inner: Inner, pytester: pytest.Pytester, workers: str) -> None:
+    """The table says what passed, failed, and is declared missing, on screen and in files."""
+    pytester.makeconftest(GAPS)
+    result = inner(
+        CAPABILITIES.replace("GAP", "True"),
+        "--harness-backends=sqlite",
+        "--harness-report=reports",
+        workers,
+    )
+    facts = json.loads((pytester.path / "reports/capabilities.json").read_text())
+
+    result.assert_outcomes(passed=2, failed=1, xfailed=1, deselected=8 if workers == "-n0" else 0)
+    result.stdout.re_match_lines(
+        [
+            "group: broken +FAILED$",
+            "group: missing +no$",
+            "group: there +yes$",
+            "no: group: missing on sqlite: SQLite has no such thing",
+        ]
+    )
+    assert {"sqlite": "FAILED"} == facts["table"]["group: broken"]
+    assert "SQLite" == facts["backends"]["sqlite"]["flavour"]
+    assert ["group: missing"] == [gap["capability"] for gap in facts["gaps"]]
+    assert "group: there" in (pytester.path / "reports/capabilities.txt").read_text()
+
+
+def test_a_closed_gap_fails_the_run(inner: Inner, pytester: pytest.Pytester) -> None:
+    """A declared gap whose test passes has to be taken off the list."""
+    pytester.makeconftest(GAPS)
+    source = CAPABILITIES.replace("GAP", "False")
+    result = inner(source, "--harness-backends=sqlite", "-k", "missing")
+
+    assert pytest.ExitCode.TESTS_FAILED == result.ret
+    result.stdout.re_match_lines([r"group: missing +FAILED$"])
