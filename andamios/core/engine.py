@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import MetaData
@@ -179,8 +180,9 @@ def _read_option(key: str, text: str) -> Any:
     if isinstance(ENGINE_CONFIG[key], bool):
         if text.lower() in {"1", "true", "yes", "on", "0", "false", "no", "off"}:
             return text.lower() in {"1", "true", "yes", "on"}
-    elif text.lstrip("-").isdigit():
-        return int(text)
+    else:
+        with suppress(ValueError):
+            return int(text)
     kind = "true or false" if isinstance(ENGINE_CONFIG[key], bool) else "a whole number"
     raise ConfigurationError(f"ANDAMIOS_{key.upper()} must be {kind}, not {text!r}.")
 

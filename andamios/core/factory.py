@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import QueuePool
 
 from andamios.core import mysql, sqlite
 from andamios.core.events import translate_errors
@@ -16,6 +17,7 @@ from andamios.errors import ConfigurationError
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.pool import Pool
 
 __all__ = ["ENGINE_CONFIG", "create_engine"]
 
@@ -40,7 +42,7 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     Raises:
         ConfigurationError: An option is wrong.
     """
-    options = {**ENGINE_CONFIG, **options}
+    options = {**_defaults(options.get("poolclass")), **options}
     backend = url.get_backend_name()
     if backend == "sqlite" and sqlite.is_memory(url):
         url = sqlite.shared_memory_url(url)
@@ -64,3 +66,10 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     if pre_ping and backend != "sqlite":
         check_on_checkout(engine)
     return engine
+
+
+def _defaults(pool: type[Pool] | None) -> dict[str, Any]:
+    if pool is None or issubclass(pool, QueuePool):
+        return ENGINE_CONFIG
+    # Other pools have no size.
+    return {k: v for k, v in ENGINE_CONFIG.items() if k not in {"pool_size", "max_overflow"}}

@@ -13,9 +13,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import uuid
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
+from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler
 from andamios.errors import SessionTaskError
@@ -35,6 +37,7 @@ class SQLiteConnection(sqlite3.Connection):
 
     def __init__(self, database: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(database, *args, **kwargs)
+        self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
         self.execute("PRAGMA foreign_keys=ON")
         if "vfs=memdb" not in str(database):
             self.execute("PRAGMA journal_mode=WAL")
@@ -43,6 +46,20 @@ class SQLiteConnection(sqlite3.Connection):
         self.create_function("lower", 1, _lower, deterministic=True)
         self.create_function("upper", 1, _upper, deterministic=True)
         self.create_collation("andamios_decimal", _compare_decimals)
+
+    def cursor(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a cursor, and remember it as long as somebody else does."""
+        made = super().cursor(*args, **kwargs)
+        self._cursors.add(made)
+        return made
+
+    def close(self) -> None:
+        """Close cursors too: one that a traceback refers to would keep the transaction open."""
+        for cursor in self._cursors:
+            cursor.close()
+        if self.in_transaction:
+            self.rollback()
+        super().close()
 
 
 def connect_args() -> dict[str, Any]:
@@ -76,6 +93,7 @@ def prepare(engine: AsyncEngine) -> None:
     if in_memory:
         _keep_memory(engine)
     writer = _Writer(blocks_readers=in_memory)
+    event.listen(sync_engine, "invalidate", _interrupt)
     event.listen(sync_engine, "begin", writer.begin)
     event.listen(sync_engine, "commit", writer.end)
     event.listen(sync_engine, "rollback", writer.end)
@@ -134,6 +152,12 @@ class _Writer:
     def end(self, connection: Connection) -> None:
         if connection is self._connection:
             self._task = self._connection = None
+
+
+def _interrupt(connection: Any, _record: Any, _error: Any) -> None:
+    # Its task was cancelled: nobody waits any longer for a statement that is under way.
+    if in_greenlet():
+        await_only(connection.driver_connection.interrupt())
 
 
 def _set_query_only(connection: Connection, *, read_only: bool) -> None:

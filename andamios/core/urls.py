@@ -26,6 +26,8 @@ DRIVERS = {
 
 EXTRAS = {"asyncpg": "postgres", "aiomysql": "mysql", "asyncmy": "mysql-fast"}
 
+KNOWN = ", ".join(sorted({*DRIVERS.values(), *EXTRAS}))
+
 BACKENDS = {"postgres": "postgresql"}
 
 
@@ -52,7 +54,12 @@ def make_url(url: str | URL) -> URL:
         )
     driver = driver or DRIVERS[backend]
     _require(driver)
-    return parsed.set(drivername=f"{BACKENDS.get(backend, backend)}+{driver}")
+    complete = parsed.set(drivername=f"{BACKENDS.get(backend, backend)}+{driver}")
+    if not _is_async(complete):
+        raise ConfigurationError(
+            f"{driver!r} is no asynchronous driver for {backend}. Drivers that work: {KNOWN}."
+        )
+    return complete
 
 
 def _parse(url: str | URL) -> URL:
@@ -73,5 +80,11 @@ def _require(driver: str) -> None:
         return
     if driver in EXTRAS:
         raise MissingDependencyError(driver, EXTRAS[driver])
-    known = ", ".join(sorted({*DRIVERS.values(), *EXTRAS}))
-    raise ConfigurationError(f"Unknown driver {driver!r}. Drivers that work: {known}.")
+    raise ConfigurationError(f"Unknown driver {driver!r}. Drivers that work: {KNOWN}.")
+
+
+def _is_async(url: URL) -> bool:
+    try:
+        return url.get_dialect().is_async
+    except (ArgumentError, AttributeError):  # SQLAlchemy has no such pair, or no such dialect
+        return False
