@@ -25,7 +25,7 @@ from andamios.queries.filters import conditions_of
 from andamios.queries.loading import Load
 from andamios.queries.scope import read_scope, require_session, stands_alone, write_scope
 from andamios.queries.spec import Join, Lock, QuerySpec
-from andamios.queries.values import whole_number
+from andamios.queries.values import is_expression, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
@@ -147,12 +147,7 @@ class QueryBuilder(Generic[T]):
 
     def aggregate(self, **expressions: Any) -> QueryBuilder[sa.Row[Any]]:
         """Give rows with these values, for each group: ``aggregate(total=func.sum(…))``."""
-        labels = tuple(
-            sa.type_coerce(item, item.type).label(name)
-            if isinstance(item, sa.Label)
-            else item.label(name)
-            for name, item in expressions.items()
-        )
+        labels = tuple(item.label(name) for name, item in expressions.items())
         return self._as_rows(aggregates=self._spec.aggregates + labels)
 
     def group_by(self, *columns: Any) -> QueryBuilder[sa.Row[Any]]:
@@ -176,6 +171,9 @@ class QueryBuilder(Generic[T]):
             expressions: SQLAlchemy expressions, or names of fields or aggregates, with
                 ``-`` in front for descending. NULL is the largest value on every backend.
         """
+        for item in expressions:
+            if not isinstance(item, str) and not is_expression(item):
+                raise QueryError(f"order_by() takes expressions and names, not {item!r:.40}")
         return self._with(order_by=self._spec.order_by + expressions)
 
     def limit(self, count: int) -> Self:
@@ -312,7 +310,7 @@ class QueryBuilder(Generic[T]):
         Raises:
             UnscopedWriteError: There is no condition, and no ``unscoped()``.
         """
-        async with write_scope(self._bind) as session:
+        async with write_scope(self._bind, self._spec.model) as session:
             return await writing.update_rows(session, self._spec, values)
 
     async def delete(self) -> int:
@@ -325,7 +323,7 @@ class QueryBuilder(Generic[T]):
         Raises:
             UnscopedWriteError: There is no condition, and no ``unscoped()``.
         """
-        async with write_scope(self._bind) as session:
+        async with write_scope(self._bind, self._spec.model) as session:
             return await writing.delete_rows(session, self._spec)
 
     def statement(self) -> sa.Select[Any]:
@@ -342,15 +340,19 @@ class QueryBuilder(Generic[T]):
 
     def _reading(self) -> AbstractAsyncContextManager[AsyncSession]:
         if self._spec.lock is None:
-            return read_scope(self._bind)
+            return read_scope(self._bind, self._spec.model)
         require_session(self._bind, "for_update()")
-        return read_scope(self._bind)
+        return read_scope(self._bind, self._spec.model)
 
     def _as_rows(self, **changes: Any) -> QueryBuilder[sa.Row[Any]]:
         return cast("QueryBuilder[sa.Row[Any]]", self._with(**changes))
 
     def _named(self, column: Any) -> Any:
-        return field(self._spec.model, column) if isinstance(column, str) else column
+        if isinstance(column, str):
+            return field(self._spec.model, column)
+        if not is_expression(column) and sa.inspect(column, raiseerr=False) is None:
+            raise QueryError(f"A column, an expression or a name was expected, not {column!r:.40}")
+        return column
 
 
 def _dialect(bind: Bind, spec: QuerySpec) -> sa.Dialect:

@@ -5,19 +5,20 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
 import sqlalchemy.orm as sa_orm
-from sqlalchemy import inspect
 
 from andamios.errors import ConfigurationError, UnknownFieldError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
 __all__ = [
     "column_keys",
     "element_of",
     "field",
     "key_attributes",
+    "key_condition",
     "loaded_columns",
     "mapper_of",
     "relationship_of",
@@ -32,7 +33,7 @@ def mapper_of(model: Any) -> sa_orm.Mapper[Any]:
     Raises:
         ConfigurationError: It is something else.
     """
-    mapper = inspect(model, raiseerr=False)
+    mapper = sa.inspect(model, raiseerr=False)
     if not isinstance(mapper, sa_orm.Mapper):
         name = model.__name__ if isinstance(model, type) else repr(model)
         raise ConfigurationError(
@@ -76,6 +77,21 @@ def key_attributes(model: type[Any]) -> tuple[Any, ...]:
 def column_keys(model: type[Any]) -> tuple[str, ...]:
     """Give the names of the attributes that are columns."""
     return tuple(mapper_of(model).column_attrs.keys())
+
+
+def key_condition(model: type[Any], keys: Sequence[Sequence[Any]]) -> sa.ColumnElement[bool]:
+    """
+    Build the condition that finds rows by their keys.
+
+    Args:
+        model: The mapped class.
+        keys: All parts of each key.
+    """
+    attributes = key_attributes(model)
+    if len(attributes) == 1:
+        single: sa.ColumnElement[bool] = attributes[0].in_([key[0] for key in keys])
+        return single
+    return sa.tuple_(*attributes).in_(keys)
 
 
 def loaded_columns(model: type[Any]) -> list[Any]:

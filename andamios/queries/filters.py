@@ -9,7 +9,7 @@ import sqlalchemy as sa
 
 from andamios.errors import QueryError, UnknownFieldError
 from andamios.queries.fields import field, mapper_of, relationship_of, unknown
-from andamios.queries.operators import OPERATORS, SYNONYMS
+from andamios.queries.operators import OPERATORS, RELATIONSHIP_OPERATORS, SYNONYMS
 from andamios.queries.values import is_expression
 
 if TYPE_CHECKING:
@@ -156,6 +156,11 @@ class FilterBuilder:
 
     def _add(self, path: str, operator: str, value: Any) -> Self:
         def compare(attribute: Any) -> Condition:
+            if relationship_of(attribute) is not None and operator not in RELATIONSHIP_OPERATORS:
+                raise UnknownFieldError(
+                    f"{attribute} is a relationship, which has no {operator!r}. Go along it: "
+                    f"{path + '.id__' + operator!r}"
+                )
             return OPERATORS[operator](attribute, value)
 
         return self._append(_reach(self.model, path, compare))

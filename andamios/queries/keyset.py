@@ -119,7 +119,8 @@ async def rows_behind(
     labels = (key.expression.label(f"order_key_{i}") for i, key in enumerate(source.keys))
     statement = statement.add_columns(*labels)
     statement = statement.order_by(*placed(keys, dialect_of(session, spec)))
-    result = (await session.execute(finished(spec, statement))).unique().freeze()
+    rows = await session.execute(finished(spec, statement))
+    result = (rows if spec.gives_rows else rows.unique()).freeze()
     values = [tuple(row[width:]) for row in result()]
     items = result().columns(*range(width)).all() if spec.gives_rows else result().scalars().all()
     return list(zip(items, values, strict=True))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Column = sa.ColumnElement[Any]
     Operator = Callable[[Any, Any], Condition]
 
-__all__ = ["OPERATORS", "SYNONYMS"]
+__all__ = ["OPERATORS", "RELATIONSHIP_OPERATORS", "SYNONYMS"]
 
 
 ESCAPE = "/"
@@ -32,16 +32,20 @@ ESCAPE = "/"
 
 
 def _eq(attribute: Column, value: Any) -> Condition:
-    return _same(attribute, _operand(attribute, value))
+    operand = _operand(attribute, value)
+    # Relationships have no IS; == None asks for nothing on the other side.
+    if operand is None and relationship_of(attribute) is None:
+        return attribute.is_(None)
+    equal: Condition = attribute == operand
+    return equal
 
 
 def _ne(attribute: Column, value: Any) -> Condition:
     operand = _operand(attribute, value)
-    return attribute.is_not(None) if operand is None else attribute != operand
-
-
-def _same(attribute: Column, operand: Any) -> Condition:
-    return attribute.is_(None) if operand is None else attribute == operand
+    if operand is None and relationship_of(attribute) is None:
+        return attribute.is_not(None)
+    unequal: Condition = attribute != operand
+    return unequal
 
 
 def _ordered(compare: Operator) -> Operator:
@@ -129,12 +133,19 @@ OPERATORS: dict[str, Operator] = {
 }
 """Every operator by the name that stands behind ``__`` in a dict."""
 
+RELATIONSHIP_OPERATORS = {"eq", "ne", "is_null"}
+"""Those that compare a relationship itself; the others compare what lies behind it."""
+
 SYNONYMS = {"in_": "in", "lte": "le", "gte": "ge"}
 """Other spellings that are in use."""
 
 
 def _operand(attribute: Any, value: Any) -> Any:
-    if relationship_of(attribute) is not None:
+    relationship = relationship_of(attribute)
+    if relationship is not None:
+        if value is not None and not isinstance(value, relationship.mapper.class_):
+            kind = relationship.mapper.class_.__name__
+            raise DataError(f"{attribute} takes a {kind}, not {type(value).__name__}")
         return value
     if isinstance(value, list | tuple | set | frozenset) and _is_scalar(attribute):
         raise DataError(f"{attribute} is compared with one value here; for several there is in")

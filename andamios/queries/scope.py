@@ -9,7 +9,7 @@ task, looked up when the call runs.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy.ext.asyncio as sa_asyncio
 from sqlalchemy.orm.exc import StaleDataError
@@ -17,8 +17,10 @@ from sqlalchemy.orm.exc import StaleDataError
 from andamios.core.current import current_session
 from andamios.core.engine import AndamiosEngine
 from andamios.core.guard import translating
+from andamios.core.session import Session
 from andamios.core.versions import stale_error
 from andamios.errors import ConfigurationError
+from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.savepoints import savepoint
 
 if TYPE_CHECKING:
@@ -50,15 +52,21 @@ def require_session(bind: Bind, what: str) -> None:
 
 
 @asynccontextmanager
-async def read_scope(bind: Bind) -> AsyncIterator[sa_asyncio.AsyncSession]:
-    """Give the session to read with; one that is opened here only reads."""
-    async with _session(bind, read_only=True) as session:
+async def read_scope(bind: Bind, model: type[Any]) -> AsyncIterator[sa_asyncio.AsyncSession]:
+    """
+    Give the session to read with; one that is opened here only reads.
+
+    Args:
+        bind: Where to read.
+        model: What is read.
+    """
+    async with _session(bind, model, read_only=True) as session:
         yield session
 
 
 @asynccontextmanager
 async def write_scope(
-    bind: Bind, *, changed: Iterable[object] = ()
+    bind: Bind, model: type[Any], *, changed: Iterable[object] = ()
 ) -> AsyncIterator[sa_asyncio.AsyncSession]:
     """
     Give the session to write with, and flush it at the end.
@@ -68,9 +76,10 @@ async def write_scope(
 
     Args:
         bind: Where to write.
+        model: What is written.
         changed: Objects of a caller's session whose changes are what is to be written.
     """
-    async with _session(bind, read_only=False) as session:
+    async with _session(bind, model, read_only=False) as session:
         if stands_alone(bind):
             yield session
             await session.flush()
@@ -80,7 +89,9 @@ async def write_scope(
 
 
 @asynccontextmanager
-async def _session(bind: Bind, *, read_only: bool) -> AsyncIterator[sa_asyncio.AsyncSession]:
+async def _session(
+    bind: Bind, model: type[Any], *, read_only: bool
+) -> AsyncIterator[sa_asyncio.AsyncSession]:
     if isinstance(bind, AndamiosEngine):
         manager = bind.session(read_only=read_only)
         # Only a block that the caller wrote makes a session the current one: a stream runs
@@ -90,6 +101,7 @@ async def _session(bind: Bind, *, read_only: bool) -> AsyncIterator[sa_asyncio.A
             yield own
         return
     session = _given(bind)
+    _require_marking(session, model)
     with translating():
         try:
             yield session
@@ -106,3 +118,12 @@ def _given(bind: sa_asyncio.AsyncSession | None) -> sa_asyncio.AsyncSession:
         f"A query or repository needs an AsyncSession or an AndamiosEngine, not "
         f"{type(bind).__name__}."
     )
+
+
+def _require_marking(session: sa_asyncio.AsyncSession, model: type[Any]) -> None:
+    """Refuse a session that would show and remove what is only to be marked as deleted."""
+    if is_soft_delete(model) and not isinstance(session.sync_session, Session):
+        raise ConfigurationError(
+            f"{model.__name__} is softly deleted, which SQLAlchemy's own session knows nothing of. "
+            "Use andamios.AsyncSession, or engine.session()."
+        )

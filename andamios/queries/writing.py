@@ -17,7 +17,14 @@ from sqlalchemy.sql import visitors
 
 from andamios.errors import QueryError, ReadOnlyError, UnscopedWriteError
 from andamios.queries.compose import keys_of
-from andamios.queries.fields import column_keys, field, key_attributes, mapper_of, unknown
+from andamios.queries.fields import (
+    column_keys,
+    field,
+    key_attributes,
+    key_condition,
+    mapper_of,
+    unknown,
+)
 from andamios.queries.reading import dialect_of
 from andamios.queries.values import checked
 
@@ -165,16 +172,8 @@ async def _read_again(session: AsyncSession, model: type[Any], entities: list[An
     columns = mapper_of(model).column_attrs
     for entity in entities:
         session.expire(entity, entity.__dict__.keys() & set(columns.keys()))
-    keys = key_attributes(model)
     deferred = [undefer(item.class_attribute) for item in columns if item.deferred]
     for start in range(0, len(entities), READ_AGAIN):
-        found = [sa.inspect(entity).identity for entity in entities[start : start + READ_AGAIN]]
-        statement = sa.select(model).where(
-            sa.or_(
-                *(
-                    sa.and_(*(key == part for key, part in zip(keys, identity, strict=True)))
-                    for identity in found
-                )
-            )
-        )
-        await session.execute(statement.options(*deferred).execution_options(include_deleted=True))
+        keys = [sa.inspect(entity).identity for entity in entities[start : start + READ_AGAIN]]
+        statement = sa.select(model).where(key_condition(model, keys)).options(*deferred)
+        await session.execute(statement.execution_options(include_deleted=True))

@@ -127,7 +127,7 @@ class BaseRepository(IRepository[T]):
             DataError: A key of the wrong type.
         """
         key = reading.checked_key(self.model, id)
-        async with read_scope(self._bind) as session:
+        async with read_scope(self._bind, self.model) as session:
             return await reading.get(session, self.model, key)
 
     async def create(self, entity: T) -> T:
@@ -141,7 +141,7 @@ class BaseRepository(IRepository[T]):
             DuplicateError: A unique value or the key is taken.
         """
         saving.require_new(self.model, entity)
-        async with write_scope(self._bind) as session:
+        async with write_scope(self._bind, self.model) as session:
             return await saving.create(session, entity)
 
     async def update(self, entity: T) -> T:
@@ -164,7 +164,7 @@ class BaseRepository(IRepository[T]):
         """
         saving.require_kind(self.model, entity)
         with kept_on_failure([entity]):
-            async with write_scope(self._bind, changed=[entity]) as session:
+            async with write_scope(self._bind, self.model, changed=[entity]) as session:
                 return await saving.update(session, entity)
 
     async def delete(self, id: Any) -> bool:  # noqa: A002
@@ -178,7 +178,7 @@ class BaseRepository(IRepository[T]):
             ForeignKeyError: Other rows refer to it.
         """
         key = reading.checked_key(self.model, id)
-        async with write_scope(self._bind) as session:
+        async with write_scope(self._bind, self.model) as session:
             return await removing.delete(session, self.model, key)
 
     async def list(self, filters: Filters = None) -> builtins.list[T]:

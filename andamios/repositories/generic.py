@@ -123,7 +123,7 @@ class GenericRepository(SelectingRepository[T]):
         parts = bulk.batches(rows, batch)
         bulk.require_returning(returning)
         progress = progress or int
-        async with write_scope(self._bind) as session:
+        async with write_scope(self._bind, self.model) as session:
             if returning is None:
                 return await bulk.insert_all(session, self.model, parts, progress)
             entities = await bulk.insert_returning(session, self.model, parts, progress)
@@ -148,7 +148,7 @@ class GenericRepository(SelectingRepository[T]):
         parts = bulk.batches(rows, batch)
         entities = rows if isinstance(rows, list | tuple) else ()
         with kept_on_failure(entities):
-            async with write_scope(self._bind, changed=entities) as session:
+            async with write_scope(self._bind, self.model, changed=entities) as session:
                 return await bulk.update_all(session, self.model, parts)
 
     async def update_where(
@@ -199,7 +199,7 @@ class GenericRepository(SelectingRepository[T]):
             ConfigurationError: The model is no SoftDeleteModel.
         """
         key = reading.checked_key(self.model, id)
-        async with write_scope(self._bind) as session:
+        async with write_scope(self._bind, self.model) as session:
             return await removing.restore(session, self.model, key)
 
     async def hard_delete(self, id: Any) -> bool:  # noqa: A002
@@ -210,5 +210,5 @@ class GenericRepository(SelectingRepository[T]):
             Whether there was such an object.
         """
         key = reading.checked_key(self.model, id)
-        async with write_scope(self._bind) as session:
+        async with write_scope(self._bind, self.model) as session:
             return await removing.remove(session, self.model, key)

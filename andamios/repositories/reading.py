@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from andamios.errors import DataError
 from andamios.models.soft_delete import is_soft_delete
-from andamios.queries.fields import key_attributes
+from andamios.queries.fields import key_attributes, key_condition
 from andamios.queries.values import checked
 
 if TYPE_CHECKING:
@@ -91,10 +91,5 @@ async def get_many(session: AsyncSession, model: type[T], keys: Iterable[Key]) -
 
 
 async def _one_batch(session: AsyncSession, model: type[T], keys: list[Key]) -> list[T]:
-    attributes = key_attributes(model)
-    if len(attributes) == 1:
-        condition = attributes[0].in_([key[0] for key in keys])
-    else:
-        condition = sa.tuple_(*attributes).in_(keys)
-    result = await session.execute(sa.select(model).where(condition))
+    result = await session.execute(sa.select(model).where(key_condition(model, keys)))
     return list(result.scalars().unique())

@@ -47,7 +47,7 @@ class SelectingRepository(BaseRepository[T]):
             The objects in the order of their keys; missing ones are left out.
         """
         keys = [reading.checked_key(self.model, id) for id in ids]  # noqa: A001
-        async with read_scope(self._bind) as session:
+        async with read_scope(self._bind, self.model) as session:
             return await reading.get_many(session, self.model, keys)
 
     async def find_one(self, filters: Filters) -> T | None:

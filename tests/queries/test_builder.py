@@ -384,6 +384,44 @@ def test_limits_are_whole_numbers(count: Any) -> None:
         QueryBuilder(BuilderAuthor).offset(count)
 
 
+@pytest.mark.parametrize("bad", [5, None, object(), ["name"]])
+def test_columns_are_columns(bad: Any) -> None:
+    """What is no column, expression or name is refused."""
+    query = QueryBuilder(BuilderAuthor)
+    for method in (query.only, query.group_by, query.order_by):
+        with pytest.raises(QueryError, match="expression"):
+            method(bad)
+
+
+async def test_columns_of_the_same_name(library: AndamiosEngine) -> None:
+    """Two tables may have columns of the same name."""
+    query = QueryBuilder(BuilderAuthor, library).join(BuilderAuthor.books)
+    rows = query.only(BuilderAuthor.id, BuilderBook.id).order_by(BuilderBook.id)
+
+    assert 6 == await rows.count()
+    assert 6 == (await rows.page(1, 2)).total
+    assert 2 == len((await rows.page_after(None, 2)).items)
+
+
+async def test_rows_may_hold_objects(library: AndamiosEngine) -> None:
+    """An object can be one of the columns."""
+    query = QueryBuilder(BuilderAuthor, library).join(BuilderAuthor.books)
+    rows = await query.only(BuilderAuthor, BuilderBook.title).order_by("name", "-born").execute()
+    page = await query.only(BuilderAuthor, BuilderBook.title).page_after(None, 4)
+
+    assert "Ana" == rows[0][0].name
+    assert ["Ana"] * 3 + ["Blas"] == [row.BuilderAuthor.name for row in page.items]
+
+
+async def test_json_in_rows(library: AndamiosEngine) -> None:
+    """Values that cannot be hashed are values, too."""
+    query = QueryBuilder(BuilderAuthor, library).only("notes").order_by("name")
+
+    assert {"shelf": 0} == (await query.page_after(None, 2)).items[0].notes
+    assert {"shelf": 0} == (await query.page(1, 2)).items[0].notes
+    assert {"shelf": 0} == await query.scalar()
+
+
 def test_only_mapped_classes() -> None:
     """Something else is refused by name."""
     with pytest.raises(ConfigurationError, match="int is no mapped class"):

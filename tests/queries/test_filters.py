@@ -216,6 +216,8 @@ async def test_query_copies_a_builder(people: AndamiosEngine) -> None:
         ({"team__name": "x"}, "'team.name'"),
         ({"name.first": "x"}, "no relationship"),
         ({"__": "x"}, "There are"),
+        ({"team__in": [1]}, "team.id__in"),
+        ({"people__gt": 1}, "There are"),
     ],
 )
 def test_unknown_names(filters: dict[str, Any], suggestion: str) -> None:
@@ -254,6 +256,7 @@ def test_unknown_names(filters: dict[str, Any], suggestion: str) -> None:
         {"born": "2000-01-01"},
         {"born": dt.date(2000, 1, 1)},
         {"team.name": 3},
+        {"team": 1},
     ],
 )
 def test_wrong_values(filters: dict[str, Any]) -> None:
@@ -291,3 +294,12 @@ async def test_any_iterable_is_a_collection(people: AndamiosEngine) -> None:
     builder = FilterBuilder(FilterPerson).in_("id", (number for number in range(3)))
 
     assert [1, 2] == await found(people, builder.not_in("age", iter([5])))
+
+
+async def test_related_objects_are_values(people: AndamiosEngine) -> None:
+    """A relationship is compared with an object, or with nothing."""
+    red = await QueryBuilder(FilterTeam, people).filter_by(name="Red").one()
+
+    assert [3, 4] == await found(people, {"team": red})
+    assert [1, 2, 6] == await found(people, {"team": None})
+    assert [3, 4, 5] == await found(people, {"team__ne": None})

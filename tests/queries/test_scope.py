@@ -16,6 +16,7 @@ from andamios import (
     NotNullError,
     QueryBuilder,
     SessionTaskError,
+    SoftDeleteModel,
     current_session,
 )
 
@@ -25,6 +26,10 @@ if TYPE_CHECKING:
 
 class ScopedThing(BaseModel):
     name: Mapped[str]
+
+
+class ScopedDraft(SoftDeleteModel):
+    title: Mapped[str]
 
 
 async def test_engine(engine: AndamiosEngine) -> None:
@@ -74,6 +79,18 @@ async def test_plain_sessions(engine: AndamiosEngine) -> None:
         assert 1 == await things.count()
         with pytest.raises(NotNullError):
             await things.unscoped().update({"name": None})
+    await plain_engine.dispose()
+
+
+async def test_plain_sessions_cannot_mark(engine: AndamiosEngine) -> None:
+    """A softly deleted model needs a session that knows of it."""
+    plain_engine = sa_asyncio.create_async_engine(engine.async_engine.url)
+    async with sa_asyncio.AsyncSession(plain_engine) as session:
+        drafts = QueryBuilder(ScopedDraft, session)
+        with pytest.raises(ConfigurationError, match="AsyncSession"):
+            await drafts.count()
+        with pytest.raises(ConfigurationError, match="AsyncSession"):
+            await drafts.filter_by(id=1).delete()
     await plain_engine.dispose()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import gc
+import weakref
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -54,23 +54,19 @@ async def test_rows_and_relationships(rows: AndamiosEngine) -> None:
             pass
 
 
-def alive() -> int:
-    return sum(type(thing) is StreamedRow for thing in gc.get_objects())
-
-
 @pytest.mark.parametrize("bound_to", ["engine", "session"])
 async def test_objects_are_let_go(rows: AndamiosEngine, bound_to: str) -> None:
     """No more than a few batches of objects are held at a time."""
+    alive: weakref.WeakSet[StreamedRow] = weakref.WeakSet()
+    counts = []
     async with rows.session(read_only=True) as session:
         query = QueryBuilder(StreamedRow, rows if bound_to == "engine" else session)
-        seen, most = 0, 0
-        async for _ in query.stream(50):
-            seen += 1
-            if seen % 50 == 0:
-                most = max(most, alive())
+        async for row in query.stream(50):
+            alive.add(row)
+            counts.append(len(alive))
 
-    assert COUNT == seen
-    assert 150 >= most
+    assert COUNT == len(counts)
+    assert 150 >= max(counts)
 
 
 async def test_leaving_early(rows: AndamiosEngine) -> None:

@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 class SoftFolder(VersioningMixin, SoftDeleteModel):
     name: Mapped[str]
     files: Mapped[list[SoftFile]] = relationship(back_populates="folder")
+    notes: Mapped[list[SoftNote]] = relationship()
+
+
+class SoftNote(SoftDeleteModel):
+    text: Mapped[str]
+    folder_id: Mapped[int] = mapped_column(ForeignKey("soft_folder.id"))
 
 
 class SoftFile(BaseModel):
@@ -97,6 +103,26 @@ async def test_across_relationships(engine: AndamiosEngine) -> None:
     assert 1 == await files.query().join(SoftFile.folder).include_deleted().count()
     with pytest.raises(NotNullError):
         await folders.hard_delete(folder.id)
+
+
+async def test_joins_to_many(engine: AndamiosEngine) -> None:
+    """A join to many sees neither deleted parents nor deleted children, and counts the rest."""
+    async with engine.session() as session:
+        for number in range(4):
+            notes = [SoftNote(text=f"{number} {count}") for count in range(number)]
+            session.add(SoftFolder(name=f"f{number}", notes=notes))
+    folders = GenericRepository[SoftFolder](engine)
+    await GenericRepository[SoftNote](engine).delete_where({"text": "1 0"})
+    await folders.delete_where({"name": "f3"})
+    query = folders.query().join(SoftFolder.notes)
+
+    assert ["f2"] == [folder.name for folder in await query.execute()]
+    assert (1, 1) == (await query.count(), (await query.page(1, 5)).total)
+    assert 3 == await query.include_deleted().count()
+    loaded = await folders.query().load(SoftFolder.notes).filter_by(name="f1").one()
+    assert [] == loaded.notes
+    assert 1 == await folders.count({"notes.text__startswith": "2"})
+    assert 0 == await folders.count({"notes.text": "1 0"})
 
 
 async def test_other_models(engine: AndamiosEngine) -> None:

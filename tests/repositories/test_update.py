@@ -13,6 +13,7 @@ from andamios import (
     GenericRepository,
     LazyLoadError,
     NotFoundError,
+    NotNullError,
     QueryError,
     SoftDeleteModel,
     StaleVersionError,
@@ -142,6 +143,16 @@ async def test_refused_objects_stay_as_they_were(engine: AndamiosEngine, doc: Up
     await docs(engine).update(again)
 
     assert 3 == again.version
+
+
+async def test_refused_objects_of_a_session_keep_their_relations(engine: AndamiosEngine) -> None:
+    """An object of the session has the values of its row again, and what it had loaded."""
+    async with engine.session() as session:
+        doc = await docs(session).create(UpdatedDoc(title="one", tags=[UpdatedTag(name="new")]))
+        doc.title = None  # type: ignore[assignment]
+        with pytest.raises(NotNullError):
+            await docs(session).update(doc)
+        assert ("one", ["new"]) == (doc.title, [tag.name for tag in doc.tags])
 
 
 async def test_gone(engine: AndamiosEngine, doc: UpdatedDoc) -> None:
