@@ -42,14 +42,14 @@ def _app() -> Callable[..., None]:
     wanted = typer.Option("--version", help="Print the version.", callback=_version, is_eager=True)
 
     @app.callback()
-    def root(version: Annotated[bool, wanted] = False) -> None:  # noqa: ARG001, FBT002
+    def root(version: Annotated[bool, wanted] = False) -> None:
         """Andamios: an async data layer on SQLAlchemy."""
 
     app.command()(tour)
     return app
 
 
-def _version(is_wanted: bool) -> None:  # noqa: FBT001  Typer passes it by place
+def _version(is_wanted: bool) -> None:
     if is_wanted:
         sys.stdout.write(f"andamios {andamios.__version__}\n")
         raise SystemExit(0)

@@ -44,15 +44,20 @@ async def airline_that_closed(engine: AndamiosEngine) -> Rows:
         airlines = GenericRepository[Airline](session)
         flights = QueryBuilder(Flight, session).join(Flight.airline).filter_by(carrier="HA")
         everything = QueryBuilder(Airline, session).include_deleted()
-        found = []
-        for step in (airlines.count, airlines.delete, airlines.restore):
-            if step != airlines.count:
-                await step("HA")
-            found.append(
-                {"after": step.__name__, "airlines": await airlines.count(),
-                 "with deleted": await everything.count(), "its flights": await flights.count()}
-            )
-        return found
+
+        async def look(when: str) -> dict[str, Any]:
+            return {
+                "when": when,
+                "airlines": await airlines.count(),
+                "with deleted": await everything.count(),
+                "its flights": await flights.count(),
+            }
+
+        before = await look("before")
+        await airlines.delete("HA")
+        meanwhile = await look("deleted")
+        await airlines.restore("HA")
+        return [before, meanwhile, await look("restored")]
 
 
 async def change_of_mind(engine: AndamiosEngine) -> Rows:

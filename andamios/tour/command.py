@@ -11,13 +11,11 @@ import typer
 from rich.console import Console
 
 from andamios.core.loop import run
-from andamios.tour.guide import take_tour, tour_url
+from andamios.tour.guide import shown_url, take_tour, tour_url
 from andamios.tour.screen import progress_bar, show_answer
 from andamios.tour.stopping import one_line_errors, stopped_by_signals
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL
-
     from andamios.tour.guide import TourReport
 
 __all__ = ["tour"]
@@ -37,30 +35,23 @@ def tour(
     output: Annotated[
         Path, typer.Option(help="Folder for the picture, and for the database file.")
     ] = OUTPUT,
-    as_json: Annotated[
+    as_json: Annotated[  # noqa: FBT002  an option of the command line
         bool, typer.Option("--json", help="Print the answers as JSON and nothing else.")
     ] = False,
 ) -> None:
     """Load a year of real flights, ask them questions, and show the code that asked."""
-    log = Console(stderr=True)
     # It warns that it looks for fonts, which it does once on every machine.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     with one_line_errors():
         url = tour_url(database_url, output)
-        if not as_json:
-            _announce(log, url)
-        with progress_bar(log) as progress:
+        heading = f"Loading into {shown_url(url)}, in place of what an earlier tour left there"
+        log = Console(stderr=True, quiet=as_json)
+        with progress_bar(log, heading) as progress:
             report = run(stopped_by_signals(take_tour(url, output, progress)))
     if as_json:
         typer.echo(json.dumps(report.to_dict(), indent=2, ensure_ascii=False))
     else:
         _show(Console(), report)
-
-
-def _announce(log: Console, url: URL) -> None:
-    where = url.render_as_string(hide_password=True)
-    log.print(f"Loading a year of flights into {where}", highlight=False, soft_wrap=True)
-    log.print("Tables that an earlier tour left there are replaced.")
 
 
 def _show(console: Console, report: TourReport) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from andamios.core.engine import AndamiosEngine
 
-__all__ = ["TourReport", "take_tour", "tour_url"]
+__all__ = ["TourReport", "shown_url", "take_tour", "tour_url"]
 
 DATABASE, PICTURE = "flights.db", "flights.png"
 
@@ -73,6 +73,11 @@ def tour_url(database_url: str | None, output: Path) -> URL:
     return make_url(URL.create("sqlite", database=str(output / DATABASE)))
 
 
+def shown_url(url: URL) -> str:
+    """Give a URL as one writes it, without driver and password."""
+    return url.set(drivername=url.get_backend_name()).render_as_string(hide_password=True)
+
+
 async def take_tour(url: URL, output: Path, progress: Progress) -> TourReport:
     """
     Load the flights, ask every question, make every change, and draw the picture.
@@ -101,7 +106,7 @@ async def take_tour(url: URL, output: Path, progress: Progress) -> TourReport:
     picture = (output / PICTURE).absolute()
     await asyncio.to_thread(draw, answers, picture)
     return TourReport(
-        database=url.render_as_string(hide_password=True),
+        database=shown_url(url),
         rows=int(loaded[0]),
         load_seconds=round(loaded[1], 2),
         seconds=round(time.perf_counter() - start, 2),

@@ -13,7 +13,7 @@ those stay plain columns, with view-only relationships that are None where nothi
 
 from __future__ import annotations
 
-import datetime as dt
+import datetime as dt  # noqa: TC003  SQLAlchemy reads the annotations
 from typing import Annotated
 
 from annotated_types import Ge, MaxLen

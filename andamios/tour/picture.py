@@ -104,9 +104,9 @@ def _hours(axes: Any, rows: list[dict[str, Any]]) -> None:
         ha="right",
     )
     axes.set_ylim(0, max(delays) * 1.18)
-    axes.set_xticks(hours[::2], [f"{hour}:00" for hour in hours[::2]])
+    axes.set_xticks(hours)
     axes.set_title("Delay piles up during the day")
-    axes.set_xlabel("scheduled departure")
+    axes.set_xlabel("hour of the scheduled departure")
     axes.set_ylabel("mean delay, minutes")
 
 

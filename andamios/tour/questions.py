@@ -40,11 +40,15 @@ async def one_flight() -> Rows:
         .one()
     )
     return [
-        {"airline": flight.airline.name, "from": flight.origin_airport.name,
-         "to": flight.destination and flight.destination.name,
-         "plane": flight.plane and flight.plane.model,
-         "wind": flight.weather and flight.weather.wind_speed, "delay": flight.dep_delay}
-    ]  # fmt: skip
+        {
+            "airline": flight.airline.name,
+            "from": flight.origin_airport.name,
+            "to": flight.destination and flight.destination.name,
+            "plane": flight.plane and flight.plane.model,
+            "wind": flight.weather and flight.weather.wind_speed,
+            "delay": flight.dep_delay,
+        }
+    ]
 
 
 async def worst_routes() -> Rows:
@@ -126,12 +130,17 @@ async def pages() -> Rows:
     first = await latest.page_after(None, 5)
     second = await latest.page_after(first.next, 5)
     return [
-        {"page": number, "airline": flight.airline.name,
-         "flight": f"{flight.carrier} {flight.number}",
-         "from": flight.origin, "to": flight.dest, "delay": flight.dep_delay}
+        {
+            "page": number,
+            "airline": flight.airline.name,
+            "flight": f"{flight.carrier} {flight.number}",
+            "from": flight.origin,
+            "to": flight.dest,
+            "delay": flight.dep_delay,
+        }
         for number, page in enumerate([first, second], start=1)
         for flight in page.items
-    ]  # fmt: skip
+    ]
 
 
 QUESTIONS = (one_flight, worst_routes, airlines, scheduled_hours, plane_ages, wind, pages)

@@ -6,8 +6,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from rich import box
-from rich.console import Console, Group
-from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.syntax import Syntax
 from rich.table import Table
@@ -18,7 +16,7 @@ from andamios.tour.source import ROWS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rich.console import RenderableType
+    from rich.console import Console, RenderableType
 
     from andamios.tour import loading
     from andamios.tour.answers import Answer
@@ -30,26 +28,36 @@ SIDE_BY_SIDE = 150
 
 
 @contextmanager
-def progress_bar(console: Console) -> Iterator[loading.Progress]:
+def progress_bar(console: Console, heading: str) -> Iterator[loading.Progress]:
     """
-    Show a bar for all rows of the tour.
+    Show a bar for all rows of the tour, once the first of them are written.
 
     Args:
         console: Where; only a terminal gets a moving bar.
+        heading: Printed above it. Nothing is printed when nothing is loaded, so that
+            an error stands alone.
 
     Yields:
         What :func:`andamios.tour.loading.load` reports to.
     """
     columns = TextColumn("{task.description:<13}"), BarColumn(), MofNCompleteColumn()
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as bars:
-        task = bars.add_task("", total=sum(ROWS.values()))
-        finished: dict[str, int] = {}
+    bars = Progress(*columns, TimeElapsedColumn(), console=console, transient=True)
+    task = bars.add_task("", total=sum(ROWS.values()))
+    finished: dict[str, int] = {}
 
-        def report(table: str, done: int) -> None:
-            finished[table] = done
-            bars.update(task, description=table, completed=sum(finished.values()))
+    def report(table: str, done: int) -> None:
+        if not finished:
+            console.print(heading, highlight=False, soft_wrap=True)
+            bars.disable = not console.is_terminal
+            bars.start()
+        finished[table] = done
+        bars.update(task, description=table, completed=sum(finished.values()))
 
+    try:
         yield report
+    finally:
+        if finished:
+            bars.stop()
 
 
 def show_answer(console: Console, answer: Answer, number: int) -> None:
@@ -59,9 +67,10 @@ def show_answer(console: Console, answer: Answer, number: int) -> None:
     if console.width >= SIDE_BY_SIDE:
         grid = Table.grid(padding=(0, 3))
         grid.add_row(code, table)
-        console.print(Padding(grid, (1, 0)))
+        console.print(grid)
     else:
-        console.print(Padding(Group(code, Text(), table), (1, 0)))
+        console.print(code, table)
+    console.print()
 
 
 def _code(answer: Answer) -> RenderableType:

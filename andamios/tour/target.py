@@ -86,9 +86,7 @@ async def filled_database(
         yield engine
 
 
-async def _build_file(
-    file: Path, fill: Callable[[AndamiosEngine], Awaitable[None]]
-) -> None:
+async def _build_file(file: Path, fill: Callable[[AndamiosEngine], Awaitable[None]]) -> None:
     folder = await asyncio.to_thread(_begin, file)
     try:
         async with AndamiosEngine(_url_of(folder / file.name)) as engine:
@@ -96,7 +94,7 @@ async def _build_file(
         # Closing has written the log back into the file, which is now all there is.
         await asyncio.to_thread(_move, folder / file.name, file)
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 def _begin(file: Path) -> Path:
