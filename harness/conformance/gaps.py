@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
-__all__ = ["GAPS", "Gap", "gap_of"]
+__all__ = ["GAPS", "Gap", "expect", "gap_of"]
 
 
 @dataclass(frozen=True)

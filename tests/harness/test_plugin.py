@@ -6,6 +6,13 @@ from pathlib import Path
 
 import psutil
 import pytest
+from sqlalchemy import text
+
+from andamios import AndamiosEngine
+from harness.databases import run_now
+from harness.fixtures.services import ServiceStarter
+from harness.providers import URL_VARIABLES
+from harness.services import ServiceName
 
 PLUGINS = ("-pharness.plugin", "-ppytest_asyncio.plugin", "-pxdist.plugin", "-pno:cacheprovider")
 
@@ -154,6 +161,51 @@ def test_two_workers_start_a_server_once(inner: Inner, pytester: pytest.Pytester
     assert 1 == len({file.read_text() for file in files})
     assert [] == runs_left(pytester)
     assert [] == processes_of(pytester)
+
+
+ENGINE_TWICE = """
+    import pytest
+    from pathlib import Path
+    from sqlalchemy import text
+
+    @pytest.mark.parametrize("number", range(4))
+    async def test_engine(engine, harness_session, worker_name, number):
+        async with engine.session() as session:
+            await session.execute(text("CREATE TABLE IF NOT EXISTS left_behind (id INT)"))
+        Path(f"{worker_name}-{number}.txt").write_text(harness_session.run.id)
+    """
+
+LIST_DATABASES = {
+    "postgresql": "SELECT datname FROM pg_database",
+    "mysql": "SELECT schema_name FROM information_schema.schemata",
+}
+
+
+@pytest.mark.parametrize("name", ["postgresql", "mysql"])
+def test_no_database_is_left_on_a_server_of_others(
+    inner: Inner,
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    start_service: ServiceStarter,
+    name: ServiceName,
+) -> None:
+    """On a server that goes on running, each worker removes its own database."""
+    url = start_service(name).url()
+    monkeypatch.setenv(URL_VARIABLES[name], url)
+    result = inner(ENGINE_TWICE, f"--harness-backends={name}", "-n2")
+    (run_id,) = {file.read_text() for file in pytester.path.glob("gw*.txt")}
+
+    result.assert_outcomes(passed=4)
+    assert [] == [found for found in run_now(databases(url, name)) if run_id in found]
+
+
+async def databases(url: str, name: ServiceName) -> list[str]:
+    """Give the names of the databases on a server."""
+    async with (
+        AndamiosEngine(url, uvloop=False) as engine,
+        engine.connections.acquire() as connection,
+    ):
+        return list(await connection.scalars(text(LIST_DATABASES[name])))
 
 
 def test_nothing_is_left_after_an_interruption(inner: Inner, pytester: pytest.Pytester) -> None:

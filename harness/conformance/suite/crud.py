@@ -124,10 +124,10 @@ class TestKeys:
         keys = await places.create_many(
             [{"hall": "B", "number": 1}, {"hall": "A", "number": 2}], returning="keys"
         )
-        found = await places.get_many([("A", 2), ("A", 1), ("B", 1)])
+        found = await places.get_many([("B", 1), ("A", 1), ("A", 2)])
 
         assert [("B", 1), ("A", 2)] == keys
-        assert [("A", 2), ("B", 1)] == [(place.hall, place.number) for place in found]
+        assert [("B", 1), ("A", 2)] == [(place.hall, place.number) for place in found]
 
     @pytest.mark.capability("crud: keys are checked")
     async def test_wrong_key(self, db_session: AsyncSession) -> None:
