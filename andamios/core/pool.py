@@ -46,7 +46,12 @@ def check_on_checkout(engine: AsyncEngine) -> None:
 
 def _is_closed(driver_connection: Any) -> bool:
     is_closed = getattr(driver_connection, "is_closed", None)  # asyncpg
-    return bool(is_closed()) if callable(is_closed) else False
+    if callable(is_closed):
+        return bool(is_closed())
+    # aiomysql notices only when it reads, though the loop has seen the end of the stream;
+    # at_eof() would be false while MariaDB's last words lie in the buffer.
+    reader = getattr(driver_connection, "_reader", None)
+    return bool(getattr(reader, "_eof", False))
 
 
 def _answers(dialect: Any, connection: Any) -> bool:

@@ -57,15 +57,9 @@ class StrictInteger(sa_types.Integer):
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
         """Check type and range."""
-        limit = 1 << (self.bits - 1)
 
         def check(value: Any) -> Any:
-            if value is None:
-                return None
-            number = whole_number(value)
-            if not -limit <= number < limit:
-                raise DataError(f"The number does not fit {self.bits} bits")
-            return number
+            return None if value is None else whole_number(value, self.bits)
 
         return check
 

@@ -2,7 +2,8 @@
 Refusing what drivers would convert without a word.
 
 asyncpg stores 1.5 as 1 in an integer column and MySQL stores it as 2; MySQL also takes a
-number for a text, and a text for a number, a date or a time. SQLite has types of its own
+number for a text, a text for a number, a date or a time, and compares with a number that
+no row could have. SQLite has types of its own
 (:mod:`andamios.core.sqlite_types`), since it would take anything.
 """
 
@@ -12,6 +13,7 @@ import datetime as dt
 import math
 import operator
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sa_types
@@ -27,17 +29,21 @@ __all__ = ["make_strict", "whole_number"]
 Check = Callable[[Any], Any]
 
 
-def whole_number(value: Any) -> int:
+def whole_number(value: Any, bits: int) -> int:
     """
     Give an integer for whatever Python itself takes for one.
 
     Raises:
-        DataError: It is something else, such as a float.
+        DataError: It is something else, such as a float, or does not fit so many bits.
     """
     try:
-        return operator.index(value)
+        number = operator.index(value)
     except TypeError:
         raise _unexpected("A whole number", value) from None
+    limit = 1 << (bits - 1)
+    if not -limit <= number < limit:
+        raise DataError(f"The number does not fit {bits} bits")
+    return number
 
 
 def make_strict(dialect: Dialect) -> None:
@@ -89,9 +95,9 @@ def _unexpected(expected: str, value: Any) -> DataError:
 
 
 CHECKS: dict[type[Any], Check] = {
-    sa_types.Integer: whole_number,
-    sa_types.SmallInteger: whole_number,
-    sa_types.BigInteger: whole_number,
+    sa_types.SmallInteger: partial(whole_number, bits=16),
+    sa_types.Integer: partial(whole_number, bits=32),
+    sa_types.BigInteger: partial(whole_number, bits=64),
     sa_types.Numeric: _finite,
 }
 

@@ -1,7 +1,8 @@
 """Cancellation: wherever it strikes, no connection stays out and no transaction open."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+import gc
+from collections.abc import Callable, Coroutine, Iterator
 from typing import Any
 
 import pytest
@@ -11,6 +12,20 @@ from andamios import AndamiosEngine
 from tests.core.conftest import EngineMaker
 from tests.core.server import Server, eventually
 from tests.models.domain import LibWord
+
+# A connection that is struck between its making and its set-up, which SQLAlchemy then
+# forgets, is closed by the garbage collector, with a warning.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"
+)
+
+
+@pytest.fixture(autouse=True)
+def collected() -> Iterator[None]:
+    """Collect what a test left behind while the test still answers for it."""
+    yield
+    gc.collect()
+
 
 Work = Callable[[AndamiosEngine, Server], Coroutine[Any, Any, None]]
 
