@@ -79,7 +79,7 @@ def _code(answer: Answer) -> RenderableType:
 
 def _table(rows: list[dict[str, Any]]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold cyan")
-    for name, value in rows[0].items():
+    for name, value in (rows[0] if rows else {"nothing": ""}).items():
         side: Literal["left", "right"] = "left" if isinstance(value, str) else "right"
         table.add_column(name.replace("_", " "), justify=side)
     for row in rows:
