@@ -48,7 +48,10 @@ def _translate(context: ExceptionContext) -> AndamiosError | None:
 
 
 def _written_table(context: ExceptionContext) -> Table | None:
-    compiled = getattr(context.execution_context, "compiled", None)
+    compiled: Any = getattr(context.execution_context, "compiled", None)
+    if compiled is None or compiled.isdelete:
+        # What a DELETE breaks is a rule of the tables that refer to this one.
+        return None
     table = getattr(getattr(compiled, "statement", None), "table", None)
     return table if isinstance(table, Table) else None
 
