@@ -149,9 +149,10 @@ async def test_cancelled_at_every_moment(engine: AndamiosEngine, server: Server)
     assert firsts == {word[1:] for word in found if word.startswith("b")}
 
 
-async def test_cancelled_twice(engine: AndamiosEngine, server: Server) -> None:
+@pytest.mark.parametrize("work", [in_execute, in_own_code])
+async def test_cancelled_twice(engine: AndamiosEngine, server: Server, work: Work) -> None:
     """A second cancellation while the connection is on its way back stops nothing."""
-    task = asyncio.create_task(in_execute(engine, server))
+    task = asyncio.create_task(work(engine, server))
     await asyncio.sleep(0.05)
     for _ in range(3):
         task.cancel()
