@@ -142,7 +142,7 @@ async def test_join_orders_by_the_first_of_many(library: AndamiosEngine) -> None
     authors = QueryBuilder(BuilderAuthor, library).join(BuilderBook)
 
     assert ["Ana", "Blas", "Ciro"] == names(
-        await authors.order_by(BuilderBook.pages.desc()).execute()
+        await authors.order_by(BuilderBook.pages.desc(), BuilderAuthor.name.desc()).execute()
     )
     assert ["Ciro", "Blas", "Ana"] == names(
         await authors.order_by(BuilderBook.pages, BuilderAuthor.name.desc()).execute()

@@ -28,7 +28,7 @@ VALUES: list[Any] = [
     False,
     "",
     "ñandú \x00 '\"%",
-    0.1,
+    1 / 3,
     -0.0,
     1e308,
     Decimal("0.10"),

@@ -17,6 +17,7 @@ from andamios import (
     QueryBuilder,
     SessionTaskError,
     SoftDeleteModel,
+    VersioningMixin,
     current_session,
 )
 
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 
 class ScopedThing(BaseModel):
     name: Mapped[str]
+
+
+class ScopedCount(VersioningMixin, BaseModel):
+    number: Mapped[int]
 
 
 class ScopedDraft(SoftDeleteModel):
@@ -79,6 +84,10 @@ async def test_plain_sessions(engine: AndamiosEngine) -> None:
         assert 1 == await things.count()
         with pytest.raises(NotNullError):
             await things.unscoped().update({"name": None})
+        counted = QueryBuilder(ScopedCount, session)
+        session.add(ScopedCount(number=1))
+        await counted.filter_by(number=1).update({"number": 2})
+        assert (2, 2) == tuple(await counted.only("number", "version").one())
     await plain_engine.dispose()
 
 

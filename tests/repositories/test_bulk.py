@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, event
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from andamios import (
@@ -74,6 +74,23 @@ async def test_batches(engine: AndamiosEngine) -> None:
     assert 25 == await items(engine).create_many(rows(25), batch=10, progress=seen.append)
     assert [10, 20, 25] == seen
     assert 25 == len(set(await names(engine)))
+
+
+async def test_fields_may_differ(engine: AndamiosEngine) -> None:
+    """Rows with different fields take a statement for each kind, not one for each row."""
+    inserts = []
+
+    def note(_connection: Any, _cursor: Any, sql: str, *_: Any) -> None:
+        if sql.startswith("INSERT"):
+            inserts.append(sql)
+
+    event.listen(engine.async_engine.sync_engine, "before_cursor_execute", note)
+    mixed = [{"name": f"n{n}", "size": n} if n % 2 else {"name": f"n{n}"} for n in range(10)]
+    await items(engine).create_many(mixed)
+    found = await items(engine).query().order_by("name").execute()
+
+    assert 2 == len(inserts)
+    assert [3, 1, 3, 3, 3, 5, 3, 7, 3, 9] == [item.size for item in found]
 
 
 async def test_sources(engine: AndamiosEngine) -> None:

@@ -57,6 +57,18 @@ async def test_one_of_many_deletes(engine: AndamiosEngine) -> None:
     assert [False] * 7 + [True] == sorted(results)
 
 
+async def test_a_delete_waits_for_another(engine: AndamiosEngine) -> None:
+    """Who deletes what somebody else is deleting waits, and deleted nothing."""
+    seat = await seats(engine).create(SharedSeat(name="x"))
+    async with engine.session() as session:
+        assert await seats(session).delete(seat.id)
+        second = asyncio.create_task(seats(engine).delete(seat.id))
+        await asyncio.sleep(0.1)
+        assert not second.done()
+
+    assert not await second
+
+
 async def test_nobody_overwrites_anybody(engine: AndamiosEngine) -> None:
     """Optimistic locking: as many updates are counted as were accepted."""
     docs = GenericRepository[SharedDoc](engine)
