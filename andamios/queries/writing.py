@@ -9,6 +9,7 @@ again: an expired attribute could not be read under asyncio.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -16,6 +17,7 @@ from sqlalchemy.orm import undefer
 from sqlalchemy.sql import visitors
 
 from andamios.errors import QueryError, ReadOnlyError, UnscopedWriteError
+from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.compose import keys_of
 from andamios.queries.fields import (
     column_keys,
@@ -96,6 +98,9 @@ async def delete_rows(session: AsyncSession, spec: QuerySpec) -> int:
         UnscopedWriteError: Nothing limits the rows.
     """
     require_scope(spec, "delete")
+    if is_soft_delete(spec.model):
+        # What is deleted cannot be deleted again; for good is hard_delete's business.
+        spec = replace(spec, includes_deleted=False)
     return await _run(session, spec, sa.delete(spec.model).where(*_scope(session, spec)), "delete")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import weakref
 from contextlib import aclosing
 from typing import TYPE_CHECKING
@@ -83,6 +84,23 @@ async def test_leaving_early(rows: AndamiosEngine) -> None:
             async for _ in stream:
                 break
         assert COUNT == await query.count()
+
+
+async def test_leaving_early_without_closing(rows: AndamiosEngine) -> None:
+    """A stream that is merely forgotten is closed by the event loop, a moment later."""
+    async for _ in QueryBuilder(StreamedRow, rows).stream(10):
+        break
+    async with asyncio.timeout(5):
+        while rows.connections.stats().in_use:  # noqa: ASYNC110  nothing tells when
+            await asyncio.sleep(0.01)
+
+    async with rows.session() as session:
+        query = QueryBuilder(StreamedRow, session)
+        for _ in range(3):
+            async for _ in query.stream(10):
+                break
+            assert COUNT == await query.count()
+    assert COUNT == await QueryBuilder(StreamedRow, rows).count()
 
 
 async def test_other_statements_meanwhile(rows: AndamiosEngine) -> None:

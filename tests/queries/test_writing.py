@@ -186,6 +186,24 @@ async def test_soft_deletion(engine: AndamiosEngine) -> None:
     assert (0, 4) == (await drafts.count(), await drafts.include_deleted().count())
 
 
+async def test_limits_see_no_deleted_rows(engine: AndamiosEngine) -> None:
+    """A limit counts rows that are not deleted, in the list of keys too."""
+    async with engine.session() as session:
+        session.add_all([WrittenDraft(id=number, title="x") for number in range(1, 6)])
+    drafts = QueryBuilder(WrittenDraft, engine)
+    await drafts.filter(WrittenDraft.id < 3).delete()
+    first_two = drafts.unscoped().order_by("id").limit(2)
+
+    assert 2 == await first_two.update({"title": "y"})
+    assert [3, 4] == [draft.id for draft in await drafts.filter_by(title="y").execute()]
+    assert 2 == await first_two.delete()
+    assert [5] == [draft.id for draft in await drafts.execute()]
+    assert 1 == await drafts.include_deleted().unscoped().delete()
+    assert 5 == await drafts.include_deleted().count()
+    assert 2 == await first_two.include_deleted().update({"title": "z"})
+    assert 2 == await drafts.include_deleted().filter_by(title="z").count()
+
+
 async def test_a_refused_write_leaves_the_session_alone(crew: AndamiosEngine) -> None:
     """After a duplicate key the transaction goes on."""
     async with crew.session() as session:

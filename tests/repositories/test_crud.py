@@ -170,6 +170,9 @@ async def test_keys_of_several_columns(engine: AndamiosEngine) -> None:
         [{"row": 1, "letter": "A", "is_taken": True}, {"row": 2, "letter": "A", "is_taken": True}]
     )
     assert 2 == await seats.count({"is_taken": True})
+    last = seats.query().filter_by(is_taken=True).order_by("-row").limit(1)
+    assert 1 == await last.update({"is_taken": False})
+    assert not (await seats.get_one((2, "A"))).is_taken
     assert await seats.delete((1, "A"))
     with pytest.raises(DataError, match="row, letter"):
         await seats.get_by_id(1)
