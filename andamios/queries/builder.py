@@ -282,6 +282,9 @@ class QueryBuilder(Generic[T]):
         """
         Give the page at a cursor, with the cursors of its neighbours.
 
+        Cursors are signed with ``ANDAMIOS_CURSOR_KEY`` from the environment, where it is set
+        (:mod:`andamios.queries.cursors`).
+
         Args:
             cursor: ``next`` or ``previous`` of an earlier page; None is the beginning.
             size: Results on a page.
