@@ -8,10 +8,9 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from andamios.core import mysql, sqlite
+from andamios.core import mysql, postgresql, sqlite
 from andamios.core.events import translate_errors
 from andamios.core.pool import check_on_checkout
-from andamios.core.strict import make_strict
 from andamios.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -62,7 +61,7 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     elif backend in {"mysql", "mariadb"}:
         mysql.prepare(engine)
     elif backend == "postgresql":
-        make_strict(engine.sync_engine.dialect)
+        postgresql.prepare(engine)
     if pre_ping and backend != "sqlite":
         check_on_checkout(engine)
     return engine

@@ -57,8 +57,11 @@ class StrictInteger(sa_types.Integer):
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
         """Check type and range."""
+        limit = 1 << (self.bits - 1)
 
         def check(value: Any) -> Any:
+            if type(value) is int and -limit <= value < limit:  # nearly always
+                return value
             return None if value is None else whole_number(value, self.bits)
 
         return check

@@ -14,6 +14,7 @@ import types
 import typing
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_args, get_origin
+from weakref import WeakKeyDictionary
 
 import annotated_types
 import pydantic
@@ -25,11 +26,11 @@ from sqlalchemy.sql import ClauseElement
 from andamios.errors import FieldValidationError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sqlalchemy.orm import Mapper
 
-__all__ = ["FieldRule", "check_fields", "rules_of"]
+__all__ = ["FieldRule", "check_fields", "checked_values", "rules_of"]
 
 PYDANTIC_VALIDATORS = (
     pydantic.AfterValidator,
@@ -45,6 +46,8 @@ RULES = (
     FieldInfo,
     *PYDANTIC_VALIDATORS,
 )
+
+_rules: WeakKeyDictionary[type[Any], dict[str, FieldRule]] = WeakKeyDictionary()
 
 
 class FieldRule:
@@ -93,12 +96,29 @@ def check_fields(mapper: Mapper[Any], model: type[Any]) -> None:
 
 
 def rules_of(model: type[Any]) -> dict[str, FieldRule]:
-    """Find the fields of a model whose annotation has rules."""
-    found: dict[str, FieldRule] = {}
-    for field, annotation in _mapped_annotations(model):
-        if any(isinstance(item, RULES) for item in _metadata(annotation)):
-            found[field] = FieldRule(model.__name__, field, annotation)
-    return found
+    """Find the fields of a model whose annotation has rules; any class may be asked."""
+    if model not in _rules:
+        _rules[model] = {
+            field: FieldRule(model.__name__, field, annotation)
+            for field, annotation in _mapped_annotations(model)
+            if any(isinstance(item, RULES) for item in _metadata(annotation))
+        }
+    return _rules[model]
+
+
+def checked_values(model: type[Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """
+    Check values that are written without an object, as bulk writes do.
+
+    Returns:
+        The values, as the rules leave them.
+
+    Raises:
+        FieldValidationError: A rule does not hold.
+    """
+    rules = rules_of(model)
+    checked = {name: rules[name].check(values[name]) for name in rules.keys() & values.keys()}
+    return {**values, **checked} if checked else values
 
 
 def _listen(attribute: Any, rule: FieldRule) -> None:

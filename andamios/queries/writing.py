@@ -17,6 +17,7 @@ from sqlalchemy.orm import undefer
 from sqlalchemy.sql import visitors
 
 from andamios.errors import QueryError, ReadOnlyError, UnscopedWriteError
+from andamios.models.fields import checked_values
 from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.compose import keys_of
 from andamios.queries.fields import (
@@ -115,16 +116,17 @@ def written_values(model: type[Any], values: Any) -> dict[str, Any]:
     Raises:
         UnknownFieldError: No such column.
         DataError: A value of the wrong type.
+        FieldValidationError: A value breaks a rule of the model.
     """
     if not isinstance(values, Mapping) or not values:
         raise QueryError("An update takes a dict of values, with at least one")
-    checked_values = {}
+    found = {}
     for name, value in values.items():
         key = name if isinstance(name, str) else name.key
         if key not in column_keys(model):
             raise unknown("column", key, column_keys(model), model)
-        checked_values[key] = checked(field(model, key), value)
-    return checked_values
+        found[key] = checked(field(model, key), value)
+    return dict(checked_values(model, found))
 
 
 async def _run(session: AsyncSession, spec: QuerySpec, statement: Any, what: str) -> int:

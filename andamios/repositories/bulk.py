@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 import sqlalchemy as sa
 
 from andamios.errors import DataError, NotFoundError, QueryError
+from andamios.models.fields import checked_values, rules_of
 from andamios.queries.fields import column_keys, key_attributes, unknown
 from andamios.queries.values import whole_number
 from andamios.repositories import reading, saving
@@ -78,9 +79,10 @@ async def insert_all(
     """Insert rows and count them; nothing of them is kept."""
     count = 0
     async for batch in parts:
-        dicts, entities = _sorted_out(model, batch)
-        for group in _same_fields(dicts):
-            await session.execute(sa.insert(model), group, execution_options={"render_nulls": True})
+        groups, entities = _sorted_out(model, batch)
+        for group in groups:
+            rows = [checked_values(model, row) for row in group] if rules_of(model) else group
+            await session.execute(sa.insert(model), rows, execution_options={"render_nulls": True})
         await _store(session, entities)
         count += len(batch)
         progress(count)
@@ -118,8 +120,8 @@ async def update_all(
     """
     count = 0
     async for batch in parts:
-        dicts, entities = _sorted_out(model, batch)
-        stored = await _set_values(session, model, dicts)
+        groups, entities = _sorted_out(model, batch)
+        stored = await _set_values(session, model, [row for group in groups for row in group])
         stored += [await saving.attach(session, entity) for entity in entities]
         await saving.flush(session, model)
         for entity in stored:
@@ -137,33 +139,30 @@ async def _store(session: AsyncSession, entities: list[Any]) -> None:
     await session.flush()
 
 
-def _sorted_out(model: type[Any], batch: list[Any]) -> tuple[list[dict[str, Any]], list[Any]]:
-    known = set(column_keys(model))
-    dicts, entities = [], []
+def _sorted_out(
+    model: type[Any], batch: list[Any]
+) -> tuple[list[list[Mapping[str, Any]]], list[Any]]:
+    """Part dicts from objects, and dicts by their fields: a statement names its columns once."""
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    entities = []
     for row in batch:
         if isinstance(row, Mapping):
-            for name in row.keys() - known:
-                raise unknown("column", name, known, model)
-            dicts.append(dict(row))
+            groups.setdefault(tuple(row), []).append(row)
         else:
             saving.require_kind(model, row)
             entities.append(row)
-    return dicts, entities
-
-
-def _same_fields(dicts: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Put rows with the same fields together, since one statement names the same columns."""
-    groups: dict[frozenset[str], list[dict[str, Any]]] = {}
-    for row in dicts:
-        groups.setdefault(frozenset(row), []).append(row)
-    return list(groups.values())
+    known = set(column_keys(model))
+    for name in (name for fields in groups for name in fields):
+        if name not in known:
+            raise unknown("column", name, known, model)
+    return list(groups.values()), entities
 
 
 async def _set_values(
-    session: AsyncSession, model: type[Any], dicts: list[dict[str, Any]]
+    session: AsyncSession, model: type[Any], dicts: list[Mapping[str, Any]]
 ) -> list[Any]:
     names = [attribute.key for attribute in key_attributes(model)]
-    by_key: dict[reading.Key, dict[str, Any]] = {}
+    by_key: dict[reading.Key, Mapping[str, Any]] = {}
     for row in dicts:
         if not row.keys() >= set(names):
             raise QueryError(f"A row for update_many names its key: {', '.join(names)}")

@@ -15,6 +15,8 @@ from andamios.queries.fields import column_keys, key_attributes, mapper_of
 from andamios.repositories.reading import checked_key, get
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.ext.asyncio import AsyncSession
 
 __all__ = [
@@ -163,7 +165,7 @@ async def attach(session: AsyncSession, entity: T) -> T:
     return entity
 
 
-def set_values(stored: object, values: dict[str, Any]) -> None:
+def set_values(stored: object, values: Mapping[str, Any]) -> None:
     """
     Set values on a stored object; a version among them is compared.
 

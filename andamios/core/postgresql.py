@@ -1,0 +1,64 @@
+"""
+What PostgreSQL through asyncpg needs: statements for many rows that can be cancelled.
+
+asyncpg sends a large ``executemany`` in several writes, and a cancellation that arrives
+between two of them is lost: the task then waits for ever (``bind_execute_many`` in
+asyncpg 0.32). So inserts of many rows are one statement with many rows in it, and what
+still is an ``executemany`` is cut into pieces that fit one write.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event
+
+from andamios.core.strict import make_strict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["prepare"]
+
+ONE_WRITE = 64 * 1024
+"""Bytes; half of what asyncpg sends at once, since sizes are estimated."""
+
+FIXED_SIZE = 32
+"""Bytes; more than a number, a moment or a UUID takes."""
+
+
+def prepare(engine: AsyncEngine) -> None:
+    """Register what an engine on PostgreSQL needs."""
+    dialect = engine.sync_engine.dialect
+    make_strict(dialect)
+    if dialect.driver == "asyncpg":
+        dialect.use_insertmanyvalues_wo_returning = True
+        event.listen(engine.sync_engine, "do_executemany", _execute_in_pieces)
+
+
+def _execute_in_pieces(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -> bool:
+    options = context.root_connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return False  # one executemany is all or nothing; several would not be
+    for piece in pieces(rows):
+        cursor.executemany(statement, piece)
+    return True
+
+
+def pieces(rows: Sequence[Any]) -> Iterator[Sequence[Any]]:
+    """Cut rows of parameters into parts that fit one write."""
+    begin = size = 0
+    for end, row in enumerate(rows):
+        size += sum(_size(value) for value in row)
+        if size > ONE_WRITE and end > begin:
+            yield rows[begin:end]
+            begin, size = end, sum(_size(value) for value in row)
+    yield rows[begin:]
+
+
+def _size(value: object) -> int:
+    if isinstance(value, str):
+        return FIXED_SIZE + 4 * len(value)  # bytes in UTF-8, at most
+    return FIXED_SIZE + len(value) if isinstance(value, bytes) else FIXED_SIZE
