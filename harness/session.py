@@ -5,6 +5,7 @@ The controller creates the run; xdist's workers join it by the path that the con
 hands them. Nothing is started, not even a directory made, before a test needs a service.
 """
 
+import contextlib
 import threading
 from typing import Any, cast
 
@@ -81,6 +82,9 @@ class HarnessSession:
     def start_ahead(self, names: set[ServiceName]) -> None:
         """Begin to start services in the background, all at once, without waiting."""
         run = self.run
+        with contextlib.suppress(ImportError):
+            # Threads that import it at the same time would see it half imported.
+            import harness.containers.docker  # noqa: F401, PLC0415  slow, and optional
         for name in names:
             # Outcomes are written down by the run, errors too: a test meets them there.
             threading.Thread(target=self._try, args=(run, name), daemon=True).start()

@@ -5,6 +5,7 @@ Tests are no package of the project, so that the folder above them is put on the
 and ``from tests.models import domain`` works however pytest was started.
 """
 
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -17,6 +18,10 @@ from blockbuster import BlockBuster
 ROOT = str(Path(__file__).parents[1])
 if ROOT not in sys.path:
     sys.path.insert(0, ROOT)
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell's background job ignores Ctrl-C, and so would the programs that tests stop.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 SQLITE_URL = ("sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args")
 PGPASS = ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")

@@ -178,9 +178,9 @@ class SessionManager:
         >>> import andamios
         >>> from sqlalchemy import text
         >>> async def main() -> int:
-        ...     engine = andamios.AndamiosEngine("sqlite://")
-        ...     async with engine.session() as session:
-        ...         return await session.scalar(text("SELECT 42"))
+        ...     async with andamios.AndamiosEngine("sqlite://") as engine:
+        ...         async with engine.session() as session:
+        ...             return await session.scalar(text("SELECT 42"))
         >>> andamios.run(main())
         42
     """

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import sys
+import re
 import time
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import URL
@@ -18,8 +19,6 @@ from andamios.tour.source import data_directory
 from andamios.tour.target import filled_database, make_folder
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from andamios.core.engine import AndamiosEngine
 
 __all__ = ["TourReport", "shown_url", "take_tour", "tour_url"]
@@ -110,16 +109,18 @@ async def take_tour(url: URL, output: Path, progress: Progress) -> TourReport:
         rows=int(loaded[0]),
         load_seconds=round(loaded[1], 2),
         seconds=round(time.perf_counter() - start, 2),
-        peak_memory_mb=_peak_memory(),
+        peak_memory_mb=await asyncio.to_thread(_peak_memory),
         picture=str(picture),
         answers=answers,
     )
 
 
 def _peak_memory() -> float | None:
+    """Give the most memory that this process had, in MB, where the system tells (Linux)."""
+    # Not getrusage: its figure includes the process that this one was forked from.
     try:
-        import resource  # noqa: PLC0415  not on Windows
-    except ImportError:
+        status = Path("/proc/self/status").read_text(encoding="ascii")
+    except OSError:
         return None
-    unit = 1024 if sys.platform == "darwin" else 1
-    return round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit / 1024, 1)
+    found = re.search(r"^VmHWM:\s+(\d+) kB", status, re.MULTILINE)
+    return round(int(found[1]) / 1024, 1) if found else None

@@ -1,3 +1,0 @@
-"""Tests of the plugin run pytest inside pytest."""
-
-pytest_plugins = ["pytester"]
