@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import undefer
 from sqlalchemy.sql import visitors
 
-from andamios.errors import QueryError, ReadOnlyError, UnscopedWriteError
+from andamios.errors import ConfigurationError, QueryError, ReadOnlyError, UnscopedWriteError
 from andamios.models.fields import checked_values
 from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.compose import keys_of
@@ -49,11 +49,19 @@ def require_scope(spec: QuerySpec, what: str) -> None:
     Refuse a write that nothing limits, or that is none of the query's business.
 
     Raises:
+        ConfigurationError: The model's rows lie in several tables.
         ReadOnlyError: The query only reads.
         UnscopedWriteError: It has no condition, and ``unscoped`` was not asked for.
     """
     if spec.is_read_only:
         raise ReadOnlyError(f"This query on {spec.model.__name__} only reads; it cannot {what}.")
+    if len(mapper_of(spec.model).tables) > 1:
+        # UPDATE and DELETE write to one table, and conditions on the other would join it
+        # without a condition of its own: every row would fit.
+        raise ConfigurationError(
+            f"{spec.model.__name__} lies in several tables, and one statement cannot {what} them. "
+            f"Load the objects and {what} each of them instead."
+        )
     if not spec.where and not spec.is_unscoped:
         raise UnscopedWriteError(
             f"This would {what} every {spec.model.__name__}. Add a condition, or say that it is "

@@ -10,6 +10,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from andamios import (
     BaseModel,
+    ConfigurationError,
     DataError,
     DuplicateError,
     FilterBuilder,
@@ -40,6 +41,18 @@ class WrittenMember(VersioningMixin, TimestampedModel):
         ForeignKey("written_member.id", ondelete="SET NULL")
     )
     boss: Mapped[WrittenMember | None] = relationship(remote_side="WrittenMember.id")
+
+
+class WrittenVehicle(BaseModel):
+    name: Mapped[str]
+    kind: Mapped[str]
+    __mapper_args__ = {"polymorphic_on": "kind", "polymorphic_identity": "vehicle"}  # noqa: RUF012
+
+
+class WrittenCar(WrittenVehicle):
+    id: Mapped[int] = mapped_column(ForeignKey("written_vehicle.id"), primary_key=True)
+    doors: Mapped[int]
+    __mapper_args__ = {"polymorphic_identity": "car"}  # noqa: RUF012
 
 
 class WrittenDraft(SoftDeleteModel):
@@ -241,3 +254,17 @@ async def test_groups_cannot_be_written(crew: AndamiosEngine) -> None:
     query = QueryBuilder(WrittenMember, crew).filter_by(id=1).only("name")
     with pytest.raises(QueryError, match="columns"):
         await query.delete()
+
+
+async def test_models_in_several_tables_are_refused(engine: AndamiosEngine) -> None:
+    """A statement writes to one table; conditions on the other would not limit its rows."""
+    async with engine.session() as session:
+        session.add_all([WrittenCar(name="c", doors=2), WrittenCar(name="d", doors=4)])
+    cars = QueryBuilder(WrittenCar, engine).filter_by(name="c")
+
+    with pytest.raises(ConfigurationError, match="Load the objects and delete each"):
+        await cars.delete()
+    with pytest.raises(ConfigurationError, match="several tables"):
+        await cars.update({"doors": 5})
+
+    assert 2 == await QueryBuilder(WrittenCar, engine).filter_by(doors__lt=5).count()
