@@ -5,11 +5,12 @@ from andamios.models.base import BaseModel, SoftDeleteModel, TimestampedModel, U
 from andamios.models.keys import uuid7
 from andamios.models.mixins import AuditMixin, VersioningMixin
 from andamios.models.soft_delete import hard_delete, is_soft_delete
-from andamios.models.types import UTCDateTime
+from andamios.models.types import Duration, UTCDateTime
 
 __all__ = [
     "AuditMixin",
     "BaseModel",
+    "Duration",
     "SoftDeleteModel",
     "TimestampedModel",
     "UTCDateTime",

@@ -8,9 +8,11 @@ What a Python type in an annotation becomes in the database, the same everywhere
 ``Decimal``     ``NUMERIC(15, 4)``, or ``max_digits`` and ``decimal_places``; exact on SQLite too
 ``datetime``    a moment in UTC with microseconds; naive ones are refused
 ``time``        with microseconds (MySQL drops them otherwise)
+``timedelta``   a whole number of microseconds, which every backend keeps, compares and sums
 ``bytes``       without MySQL's limit of 64 KB
 ``dict, list``  JSON, on PostgreSQL JSONB; ``None`` is NULL
 ``Enum``        its names, as text, since changing a native enum type needs a migration
+``Literal``     its texts; like an ``Enum``, it takes no other
 ``UUID``        native on PostgreSQL and MariaDB, 32 characters elsewhere
 ==============  =============================================================
 """
@@ -20,7 +22,7 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
-from typing import TYPE_CHECKING, Any, get_origin
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 import annotated_types
 import sqlalchemy as sa
@@ -37,7 +39,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import TypeResolve
 
-__all__ = ["BIG_INTEGER", "UTCDateTime", "constraints_of", "resolve_type"]
+__all__ = ["BIG_INTEGER", "Duration", "UTCDateTime", "constraints_of", "resolve_type"]
 
 DEFAULT_LENGTH = 255
 LONGEST_VARCHAR = 16_000
@@ -45,8 +47,11 @@ LONGEST_VARCHAR = 16_000
 
 DEFAULT_DIGITS, DEFAULT_PLACES = 15, 4
 
+DEFAULT_ENUM_LENGTH = 64
+
 BIG_INTEGER = sa.BigInteger().with_variant(RowId(), "sqlite")
 MYSQL = ("mysql", "mariadb")
+MICROSECOND = dt.timedelta(microseconds=1)
 
 
 class UTCDateTime(TypeDecorator[dt.datetime]):
@@ -98,10 +103,48 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
         return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
+class Duration(TypeDecorator[dt.timedelta]):
+    """
+    A span of time, exact to the microsecond on every backend.
+
+    Raises:
+        DataError: No timedelta, or one of more than 292,000 years.
+
+    Example:
+        >>> from andamios.models import Duration
+        >>> Duration().python_type
+        <class 'datetime.timedelta'>
+    """
+
+    impl = BIG_INTEGER
+    cache_ok = True
+
+    @property
+    def python_type(self) -> type[dt.timedelta]:
+        """``datetime.timedelta``."""
+        return dt.timedelta
+
+    def process_bind_param(self, value: dt.timedelta | None, _dialect: Dialect) -> int | None:
+        """Count its microseconds."""
+        if value is None:
+            return None
+        if not isinstance(value, dt.timedelta):
+            raise DataError(f"A timedelta was expected, not {type(value).__name__}")
+        found = value // MICROSECOND
+        if not -(1 << 63) <= found < 1 << 63:
+            raise DataError("A timedelta of more than 292,000 years does not fit")
+        return found
+
+    def process_result_value(self, value: Any, _dialect: Dialect) -> dt.timedelta | None:
+        """Give it back; a sum comes as a Decimal."""
+        return None if value is None else dt.timedelta(microseconds=int(value))
+
+
 FIXED: dict[Any, TypeEngine[Any]] = {
     int: BIG_INTEGER,
     float: sa.Double(),
     dt.datetime: UTCDateTime(),
+    dt.timedelta: Duration(),
     dt.time: sa.Time().with_variant(mysql.TIME(fsp=6), *MYSQL),
     bytes: sa.LargeBinary().with_variant(mysql.LONGBLOB(), *MYSQL),
     dict: sa.JSON(none_as_null=True).with_variant(
@@ -114,6 +157,8 @@ FIXED[list] = FIXED[dict]
 def resolve_type(resolve: TypeResolve) -> TypeEngine[Any] | None:
     """Choose the column type for an annotation; None leaves it to SQLAlchemy."""
     python_type = resolve.resolved_type
+    if get_origin(python_type) is Literal:
+        return _texts(get_args(python_type))
     python_type = get_origin(python_type) or python_type
     rules = list(constraints_of(getattr(resolve.raw_pep_593_type, "__metadata__", ())))
     if python_type is str:
@@ -121,7 +166,7 @@ def resolve_type(resolve: TypeResolve) -> TypeEngine[Any] | None:
     if python_type is decimal.Decimal:
         return _numeric(rules)
     if isinstance(python_type, type) and issubclass(python_type, enum.Enum):
-        return sa.Enum(python_type, native_enum=False, length=64, validate_strings=True)
+        return _enum(python_type)
     return FIXED.get(python_type)
 
 
@@ -142,6 +187,16 @@ def _text(rules: list[Any]) -> TypeEngine[Any]:
     if length > LONGEST_VARCHAR:
         return sa.Text().with_variant(mysql.LONGTEXT(), *MYSQL)
     return sa.String(length)
+
+
+def _texts(values: tuple[Any, ...]) -> TypeEngine[Any] | None:
+    return _enum(*values) if all(isinstance(value, str) for value in values) else None
+
+
+def _enum(*members: Any) -> sa.Enum:
+    longest = max((len(item) for item in members if isinstance(item, str)), default=0)
+    length = max(longest, DEFAULT_ENUM_LENGTH)
+    return sa.Enum(*members, native_enum=False, length=length, validate_strings=True)
 
 
 def _numeric(rules: list[Any]) -> TypeEngine[Any]:

@@ -114,6 +114,7 @@ class ConformanceValue(BaseModel):
     moment: Mapped[dt.datetime | None]
     day: Mapped[dt.date | None]
     clock: Mapped[dt.time | None]
+    span: Mapped[dt.timedelta | None]
     code: Mapped[uuid.UUID | None]
     colour: Mapped[ConformanceColour | None]
     data: Mapped[bytes | None]

@@ -9,7 +9,7 @@ import datetime as dt
 import enum
 import uuid
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, MaxLen, MinLen
 from pydantic import AfterValidator, Field, StringConstraints
@@ -84,6 +84,8 @@ class LibKinds(BaseModel):
     key: Mapped[uuid.UUID | None]
     colour: Mapped[LibColour | None]
     size: Mapped[LibSize | None]
+    span: Mapped[dt.timedelta | None]
+    grade: Mapped[Literal["a", "bb"] | None]
 
 
 class LibPlain(BaseModel):

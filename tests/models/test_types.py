@@ -9,7 +9,14 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, type_coerce
 
-from andamios import AndamiosEngine, AsyncSession, DataError, DuplicateError, UTCDateTime
+from andamios import (
+    AndamiosEngine,
+    AsyncSession,
+    DataError,
+    DuplicateError,
+    QueryBuilder,
+    UTCDateTime,
+)
 from tests.models.domain import LibColour, LibKinds, LibSize, LibWord
 
 LIMA = dt.timezone(dt.timedelta(hours=-5))
@@ -44,6 +51,13 @@ VALUES: dict[str, list[Any]] = {
     "key": [uuid.UUID("0189d5e1-7c3b-7d9a-8f00-0123456789ab")],
     "colour": [LibColour.RED, LibColour.DARK_BLUE],
     "size": [LibSize.SMALL, LibSize.LARGE],
+    "span": [
+        dt.timedelta(days=100, microseconds=1),
+        dt.timedelta(microseconds=-1),
+        dt.timedelta(days=300 * 365),
+        dt.timedelta(0),
+    ],
+    "grade": ["a", "bb"],
 }
 
 
@@ -287,3 +301,30 @@ async def test_server_keeps_utc(engine: AndamiosEngine) -> None:
         await session.refresh(row)
     assert row.moment is not None
     assert abs(row.moment - now) < dt.timedelta(seconds=5)
+
+
+async def test_spans_are_ordered_and_summed(db_session: AsyncSession) -> None:
+    """A timedelta compares by its length, negative ones included, and is summed exactly."""
+    spans = [dt.timedelta(days=n, microseconds=n) for n in (10, -3, 9, 0)]
+    db_session.add_all(LibKinds(span=span) for span in spans)
+    await db_session.flush()
+
+    assert sorted(spans) == list(
+        await db_session.scalars(select(LibKinds.span).order_by(LibKinds.span))
+    )
+    assert sum(spans, dt.timedelta()) == await db_session.scalar(select(func.sum(LibKinds.span)))
+
+
+@pytest.mark.parametrize("value", [5, dt.timedelta.max, dt.timedelta.min])
+async def test_spans_that_do_not_fit_are_refused(db_session: AsyncSession, value: Any) -> None:
+    """What is no timedelta, or too long for 64 bits, is refused before it is sent."""
+    with pytest.raises(DataError, match="timedelta"):
+        await store(db_session, span=value)
+
+
+async def test_other_texts_than_the_literal_ones_are_refused(db_session: AsyncSession) -> None:
+    """A text that the Literal does not have is refused, when written and when compared."""
+    with pytest.raises(DataError):
+        await store(db_session, grade="zz")
+    with pytest.raises(DataError, match="one of: a, bb"):
+        await QueryBuilder(LibKinds, db_session).filter_by(grade="zz").count()

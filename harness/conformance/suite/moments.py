@@ -82,3 +82,14 @@ class TestMoments:
         assert dt.date is type(value.day)
         assert ["x"] == await labels(db_session, {"day": day, "clock": clock})
         assert 1 == await QueryBuilder(ConformanceValue, db_session).count()
+
+    @pytest.mark.capability("time: spans, to the microsecond")
+    async def test_spans(self, db_session: AsyncSession) -> None:
+        """A span of time is exact, may be negative, and compares by its length."""
+        long, short = dt.timedelta(days=100, microseconds=1), dt.timedelta(microseconds=-1)
+        await values(db_session, {"label": "short", "span": short})
+
+        assert long == (await read_back(db_session, label="long", span=long)).span
+        assert ["short", "long"] == await labels(db_session, None, "span")
+        assert ["long"] == await labels(db_session, {"span__gt": dt.timedelta(days=9)})
+        assert ["short"] == await labels(db_session, {"span": short})
