@@ -90,7 +90,7 @@ def complete(facts: ConstraintFacts, table: Table | None, *, is_key: bool) -> Co
     return facts
 
 
-def _named_constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
+def _named_constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...] | None]]:
     kinds = (UniqueConstraint, PrimaryKeyConstraint, ForeignKeyConstraint)
     for constraint in table.constraints:
         name = _name(constraint)
@@ -99,7 +99,7 @@ def _named_constraints(table: Table) -> Iterator[tuple[str, tuple[str, ...]]]:
     for index in table.indexes:
         name = _name(index)
         if index.unique and name:
-            yield name, tuple(column.name for column in index.columns)
+            yield name, tuple(column.name for column in index.columns) or None
 
 
 def _name(item: Any) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import MetaData
 
 from andamios.core.connection import ConnectionManager
-from andamios.core.factory import ENGINE_CONFIG, create_engine
+from andamios.core.factory import ENGINE_CONFIG, ISOLATION_LEVELS, create_engine
 from andamios.core.loop import prefer_uvloop
 from andamios.core.session import SessionManager
 from andamios.core.urls import make_url
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import DeclarativeBase
 
 __all__ = ["AndamiosEngine"]
-
-ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
 
 class AndamiosEngine:
@@ -105,7 +103,9 @@ class AndamiosEngine:
         """The live pool."""
         return self._connections
 
-    def session(self, *, read_only: bool = False, isolation: str | None = None) -> SessionManager:
+    def session(
+        self, *, read_only: bool = False, isolation: str | None = None, is_current: bool = True
+    ) -> SessionManager:
         """
         Open a session for the length of an ``async with`` block.
 
@@ -113,6 +113,7 @@ class AndamiosEngine:
             read_only: Refuse writes; on SQLite readers do not wait for the writer.
             isolation: For instance ``"SERIALIZABLE"``; None is the server's own default.
                 SQLite is always serializable and so satisfies every level.
+            is_current: Whether queries and repositories without a session find this one.
 
         Returns:
             A manager that commits when the block ends and rolls back when it raises.
@@ -126,7 +127,8 @@ class AndamiosEngine:
         if isolation is not None:
             options |= self._isolation(isolation)
         engine = self._async_engine
-        return SessionManager(engine.execution_options(**options) if options else engine)
+        bind = engine.execution_options(**options) if options else engine
+        return SessionManager(bind, is_current=is_current)
 
     def _isolation(self, level: str) -> dict[str, str]:
         level = level.upper().replace("_", " ")
@@ -142,14 +144,26 @@ class AndamiosEngine:
         return {"isolation_level": level}
 
     async def create_all(self, base: type[DeclarativeBase] | MetaData) -> None:
-        """Create the tables of a declarative base or a MetaData that are not there yet."""
+        """
+        Create tables that are not there yet.
+
+        Args:
+            base: A declarative base or a MetaData for all of its tables, or one model for
+                its own.
+        """
         async with self._connections.acquire() as connection, connection.begin():
-            await connection.run_sync(_metadata(base).create_all)
+            await connection.run_sync(_metadata(base).create_all, tables=_tables(base))
 
     async def drop_all(self, base: type[DeclarativeBase] | MetaData) -> None:
-        """Drop the tables of a declarative base or a MetaData, with everything in them."""
+        """
+        Drop tables, with everything in them.
+
+        Args:
+            base: A declarative base or a MetaData for all of its tables, or one model for
+                its own.
+        """
         async with self._connections.acquire() as connection, connection.begin():
-            await connection.run_sync(_metadata(base).drop_all)
+            await connection.run_sync(_metadata(base).drop_all, tables=_tables(base))
 
     async def open(self) -> None:
         """Connect once, so that a wrong address, user or password shows now."""
@@ -189,3 +203,8 @@ def _read_option(key: str, text: str) -> Any:
 
 def _metadata(base: type[DeclarativeBase] | MetaData) -> MetaData:
     return base if isinstance(base, MetaData) else base.metadata
+
+
+def _tables(base: type[DeclarativeBase] | MetaData) -> list[Any] | None:
+    table = getattr(base, "__table__", None)
+    return None if table is None else [table]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Table, event, exc
 
 from andamios.core.translation import translate, unclassified
-from andamios.errors import AndamiosError, ConnectionFailedError
+from andamios.errors import AndamiosError, ConfigurationError, ConnectionFailedError
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import URL, ExceptionContext
@@ -27,6 +27,9 @@ def translate_errors(engine: AsyncEngine) -> None:
             return dialect.connect(*args, **options)
         except (OSError, TimeoutError, dialect.loaded_dbapi.Error) as error:
             raise _connection_failed(engine.url, error) from error
+        except (TypeError, ValueError) as error:
+            message = f"The driver refuses an option of the URL or of connect_args: {error}"
+            raise ConfigurationError(message) from error
 
     event.listen(engine.sync_engine, "do_connect", connect)
 
@@ -62,9 +65,10 @@ def _connection_failed(url: URL, error: BaseException) -> ConnectionFailedError:
     # An OSError names an address and a reason, never a secret; a driver's text may
     # quote the user, so its code stands for it.
     reason = str(error) if isinstance(error, OSError) else known.code if known else None
+    where = f"{url.get_backend_name()} at {where} ({reason or type(error).__name__})"
+    hint = "Is the server running, and are host, port, user, password and database right?"
+    if url.get_backend_name() == "sqlite":
+        hint = "Does the folder exist, and may this user write to it and to the file?"
     return ConnectionFailedError(
-        f"Cannot connect to {url.get_backend_name()} at {where}"
-        f" ({reason or type(error).__name__}). Is the server running, and are host, port, user, "
-        "password and database right?",
-        code=known.code if known else None,
+        f"Cannot connect to {where}. {hint}", code=known.code if known else None
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import ArgumentError
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import Pool
 
-__all__ = ["ENGINE_CONFIG", "create_engine"]
+__all__ = ["ENGINE_CONFIG", "ISOLATION_LEVELS", "create_engine"]
+
+ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
 ENGINE_CONFIG: dict[str, Any] = {
     "pool_size": 20,
@@ -50,9 +54,12 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     arguments = defaults[backend]() if backend in defaults else {}
     arguments |= options.pop("connect_args", {})
     pre_ping = options.pop("pool_pre_ping")
+    _check(options)
+    # What is no JSON is refused everywhere, as servers do.
+    options.setdefault("json_serializer", partial(json.dumps, allow_nan=False))
     try:
         engine = create_async_engine(url, connect_args=arguments, **options)
-    except (ArgumentError, TypeError) as error:
+    except (ArgumentError, KeyError, TypeError, ValueError) as error:
         message = f"An option for the engine is wrong: {error}"
         raise ConfigurationError(message) from error
     translate_errors(engine)
@@ -65,6 +72,18 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     if pre_ping and backend != "sqlite":
         check_on_checkout(engine)
     return engine
+
+
+def _check(options: dict[str, Any]) -> None:
+    for key, least in {"pool_size": 1, "max_overflow": -1}.items():
+        value = options.get(key, least)
+        if not isinstance(value, int) or value < least:
+            raise ConfigurationError(f"{key} is a whole number from {least}, not {value!r}.")
+    level = options.get("isolation_level")
+    if level is not None and level not in {*ISOLATION_LEVELS, "AUTOCOMMIT"}:
+        raise ConfigurationError(
+            f"Unknown isolation level {level!r}. Levels: {', '.join(ISOLATION_LEVELS)}."
+        )
 
 
 def _defaults(pool: type[Pool] | None) -> dict[str, Any]:

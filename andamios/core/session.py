@@ -154,9 +154,9 @@ def _guarded(method: Any) -> Any:
 
 
 for _name in (
-    *("connection", "delete", "delete_all", "execute", "flush", "get", "get_one", "merge"),
-    *("merge_all", "refresh", "rollback", "run_sync", "scalar", "scalars", "stream"),
-    *("stream_scalars", "commit"),
+    *("commit", "connection", "delete", "delete_all", "execute", "flush", "get", "get_one"),
+    *("invalidate", "merge", "merge_all", "refresh", "reset", "rollback", "run_sync"),
+    *("scalar", "scalars", "stream", "stream_scalars"),
 ):
     setattr(AsyncSession, _name, _guarded(getattr(sa_asyncio.AsyncSession, _name)))
 
@@ -173,6 +173,7 @@ class SessionManager:
 
     Args:
         bind: SQLAlchemy's asynchronous engine or connection.
+        is_current: Whether it is.
 
     Example:
         >>> import andamios
@@ -185,11 +186,14 @@ class SessionManager:
         42
     """
 
-    is_current = True
-    """Whether the session becomes the current one; set before the block begins."""
-
-    def __init__(self, bind: sa_asyncio.AsyncEngine | sa_asyncio.AsyncConnection) -> None:
+    def __init__(
+        self,
+        bind: sa_asyncio.AsyncEngine | sa_asyncio.AsyncConnection,
+        *,
+        is_current: bool = True,
+    ) -> None:
         self._bind = bind
+        self._is_current = is_current
         self._session: AsyncSession | None = None
         self._entry: Any = None
 
@@ -200,7 +204,7 @@ class SessionManager:
             )
         # A session that is used after its block would begin a transaction nobody ends.
         self._session = AsyncSession(self._bind, close_resets_only=False)
-        if self.is_current:
+        if self._is_current:
             self._entry = current.enter(self._session)
         return self._session
 

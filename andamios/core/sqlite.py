@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
-from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler
+from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler, refuse_too_long
 from andamios.errors import SessionTaskError
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ def prepare(engine: AsyncEngine) -> None:
         _keep_memory(engine)
     writer = _Writer(blocks_readers=in_memory)
     event.listen(sync_engine, "invalidate", _interrupt)
+    event.listen(sync_engine, "before_cursor_execute", _check_lengths)
     event.listen(sync_engine, "begin", writer.begin)
     event.listen(sync_engine, "commit", writer.end)
     event.listen(sync_engine, "rollback", writer.end)
@@ -129,6 +130,7 @@ class _Writer:
         self._blocks_readers = blocks_readers
         self._task: asyncio.Task[Any] | None = None
         self._connection: Connection | None = None
+        self._readers: dict[Connection, asyncio.Task[Any] | None] = {}
 
     def begin(self, connection: Connection) -> None:
         options = connection.get_execution_options()
@@ -142,16 +144,30 @@ class _Writer:
                 "wait for itself. Use that session"
                 + ("." if self._blocks_readers else ", or open this one with read_only=True.")
             )
+        if not read_only and task in self._readers.values():
+            raise SessionTaskError(
+                "This task reads from this SQLite database in memory in another session, and "
+                "would wait for itself. End the reading first, or use a file."
+            )
         _set_query_only(connection, read_only=read_only)
         if read_only:
             connection.exec_driver_sql("BEGIN")
+            if self._blocks_readers:
+                self._readers[connection] = task
             return
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         self._task, self._connection = task, connection
 
     def end(self, connection: Connection) -> None:
+        self._readers.pop(connection, None)
         if connection is self._connection:
             self._task = self._connection = None
+
+
+def _check_lengths(*execution: Any) -> None:
+    _connection, _cursor, _statement, parameters, context, _is_many = execution
+    if context is not None:
+        refuse_too_long(parameters, context)
 
 
 def _interrupt(connection: Any, _record: Any, _error: Any) -> None:

@@ -10,14 +10,14 @@ TEXT with a numeric collation.
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from sqlalchemy import Column
 from sqlalchemy import types as sa_types
 from sqlalchemy.dialects.sqlite.base import SQLiteTypeCompiler
 
 from andamios.core.decimals import fit
-from andamios.core.strict import whole_number
+from andamios.core.strict import finite, whole_number
 from andamios.errors import DataError
 
 if TYPE_CHECKING:
@@ -25,14 +25,46 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-__all__ = ["STRICT_TYPES", "RowId", "StrictTypeCompiler"]
+__all__ = ["STRICT_TYPES", "RowId", "StrictTypeCompiler", "refuse_too_long"]
+
+DEFAULT_SCALE = 10
+"""Digits behind the point that SQLAlchemy reads where a column does not say."""
 
 REAL_DIGITS = 15
 """Decimal digits that a 64-bit float always keeps (DBL_DIG)."""
 
 
+class TooLong(str):  # noqa: SLOT000  a text cannot have slots
+    """A text that is longer than its column: harmless where it is compared, not where stored."""
+
+    length: int
+
+    def __new__(cls, text: str, length: int) -> Self:
+        """Remember the column's length."""
+        marked = super().__new__(cls, text)
+        marked.length = length
+        return marked
+
+
+def refuse_too_long(parameters: Any, context: Any) -> None:
+    """
+    Refuse to store what is longer than its column.
+
+    Raises:
+        DataError: A text of an INSERT or UPDATE is.
+    """
+    if not (context.isinsert or context.isupdate):
+        return
+    # Many rows come as a list of tuples, or in one tuple where one statement holds them.
+    is_flat = not (parameters and isinstance(parameters[0], tuple))
+    for row in (parameters,) if is_flat else parameters:
+        for value in row:
+            if type(value) is TooLong:
+                raise DataError(f"The text has {len(value)} characters, the column {value.length}")
+
+
 class StrictString(sa_types.String):
-    """A text that is refused when it is longer than its column."""
+    """A text; one that is longer than its column is marked, since no type knows why it is bound."""
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
         """Check type and length."""
@@ -44,7 +76,7 @@ class StrictString(sa_types.String):
             if not isinstance(value, str):
                 raise DataError(f"A text was expected, not {type(value).__name__}")
             if length is not None and len(value) > length:
-                raise DataError(f"The text has {len(value)} characters, the column {length}")
+                return TooLong(value, length)
             return value
 
         return check
@@ -107,7 +139,7 @@ class StrictNumeric(sa_types.Numeric[Any]):
         """Give back a Decimal of the column's scale, or a float if the type asks for one."""
         if not self.asdecimal:
             return lambda value: None if value is None else float(value)
-        scale = self._effective_decimal_return_scale
+        scale = self.decimal_return_scale or self.scale or DEFAULT_SCALE
         step = Decimal(1).scaleb(-scale)
 
         def read(value: Any) -> Any:
@@ -122,6 +154,14 @@ class StrictNumeric(sa_types.Numeric[Any]):
             )
 
         return read
+
+
+class StrictFloat(sa_types.Float[Any]):
+    """A float that is a number, since SQLite would store NaN as NULL."""
+
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Refuse NaN and infinity, as every backend does."""
+        return lambda value: None if value is None else finite(value)
 
 
 class StrictTypeCompiler(SQLiteTypeCompiler):
@@ -156,4 +196,6 @@ STRICT_TYPES: dict[type[sa_types.TypeEngine[Any]], type[sa_types.TypeEngine[Any]
     sa_types.BigInteger: StrictBigInteger,
     sa_types.SmallInteger: StrictSmallInteger,
     sa_types.Numeric: StrictNumeric,
+    sa_types.Float: StrictFloat,
+    sa_types.Double: StrictFloat,
 }

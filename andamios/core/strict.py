@@ -24,7 +24,7 @@ from andamios.errors import DataError
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
 
-__all__ = ["make_strict", "whole_number"]
+__all__ = ["finite", "make_strict", "whole_number"]
 
 Check = Callable[[Any], Any]
 
@@ -49,9 +49,10 @@ def whole_number(value: Any, bits: int) -> int:
 def make_strict(dialect: Dialect) -> None:
     """Check values before they are sent, in the generic types that a server's dialect has."""
     checks = MYSQL_CHECKS if dialect.name in {"mysql", "mariadb"} else CHECKS
-    found = dict(dialect.colspecs)
+    known, found = dialect.colspecs, dict(dialect.colspecs)
     for kind, check in checks.items():
-        found[kind] = _checked(found.get(kind, kind), check)
+        base = next((known[parent] for parent in kind.__mro__ if parent in known), kind)
+        found[kind] = _checked(base, check)
     # Types that a model takes from MySQL's own dialect stay as they are.
     own: Iterable[Any] = (getattr(mysql, name) for name in MYSQL_TEXTS)
     dialect.colspecs = found | {kind: kind for kind in own}
@@ -73,7 +74,13 @@ def _checked(kind: type[Any], check: Check) -> type[Any]:
     return strict
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """
+    Give a number that has a size.
+
+    Raises:
+        DataError: It is NaN, infinite, or a text.
+    """
     if isinstance(value, str | bytes):
         raise _unexpected("A decimal", value)
     if not math.isfinite(value):
@@ -98,7 +105,9 @@ CHECKS: dict[type[Any], Check] = {
     sa_types.SmallInteger: partial(whole_number, bits=16),
     sa_types.Integer: partial(whole_number, bits=32),
     sa_types.BigInteger: partial(whole_number, bits=64),
-    sa_types.Numeric: _finite,
+    sa_types.Numeric: finite,
+    sa_types.Float: finite,
+    sa_types.Double: finite,
 }
 
 MYSQL_CHECKS: dict[type[Any], Check] = CHECKS | {

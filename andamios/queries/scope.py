@@ -93,11 +93,9 @@ async def _session(
     bind: Bind, model: type[Any], *, read_only: bool
 ) -> AsyncIterator[sa_asyncio.AsyncSession]:
     if isinstance(bind, AndamiosEngine):
-        manager = bind.session(read_only=read_only)
         # Only a block that the caller wrote makes a session the current one: a stream runs
         # code of its caller while it is open.
-        manager.is_current = False
-        async with manager as own:
+        async with bind.session(read_only=read_only, is_current=False) as own:
             yield own
         return
     session = _given(bind)
