@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
+from sqlalchemy.sql.elements import AsBoolean
 
 from andamios.errors import QueryError, UnknownFieldError
 from andamios.queries.fields import field, mapper_of, relationship_of, unknown
@@ -166,8 +167,7 @@ class FilterBuilder:
         return self._append(_reach(self.model, path, compare))
 
     def _append(self, condition: Condition) -> Self:
-        # "Everything" is no condition: a write that has only this one is unscoped.
-        if not isinstance(condition, sa.True_):
+        if not _is_everything(condition):
             self.conditions.append(condition)
         return self
 
@@ -201,7 +201,7 @@ def conditions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
     if isinstance(filters, list | tuple):
         return tuple(found for part in filters for found in conditions_of(model, part))
     if is_expression(filters):
-        return (sa.and_(filters),)
+        return () if _is_everything(filters) else (sa.and_(filters),)
     hint = (
         " (comparing with 'is' gives a bool; SQL has .is_())" if isinstance(filters, bool) else ""
     )
@@ -209,6 +209,13 @@ def conditions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
         "A condition is an SQL expression, a dict or a FilterBuilder, not "
         f"{type(filters).__name__}{hint}"
     )
+
+
+def _is_everything(condition: Any) -> bool:
+    """Whether a condition is none: a write that has only this one is unscoped."""
+    while isinstance(condition, AsBoolean):
+        condition = condition.element
+    return isinstance(condition, sa.True_)
 
 
 def _reach(model: type[Any], path: str, compare: Callable[[Any], Condition]) -> Condition:

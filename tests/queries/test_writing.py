@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import ForeignKey, func, select
+from sqlalchemy import ForeignKey, and_, func, or_, select, true
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from andamios import (
@@ -118,6 +118,9 @@ async def test_delete(crew: AndamiosEngine) -> None:
         [FilterBuilder(WrittenMember)],
         [{"id__not_in": []}],
         [FilterBuilder(WrittenMember).and_()],
+        [true()],
+        [and_(true(), true())],
+        [or_(true(), WrittenMember.age > 5)],
     ],
 )
 async def test_unscoped_writes(crew: AndamiosEngine, conditions: list[Any]) -> None:
