@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from andamios import QueryError
-from andamios.queries.cursors import Position, decode, encode
+from andamios.queries.cursors import Position, _signature, decode, encode
 
 
 class CursorShade(enum.Enum):
@@ -80,6 +80,36 @@ def test_any_touch_is_noticed() -> None:
             decode(bad, "order", types)
     with pytest.raises(QueryError, match="cursor"):
         decode(cursor, "other order", types)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        '[0,["d","no number"]]',
+        '[0,["f","0x1p99999"]]',
+        '[0,["i",[99999999999,0,0]]]',
+        '[0,["i",5]]',
+        '[0,["e","dark"]]',
+        '[0,["z","unknown"]]',
+        '[0,[["d"],"1"]]',
+        '[0,["d"]]',
+        '["x",5]',
+        "[null,5]",
+        "[0.5,5]",
+        "[]",
+        "5",
+        "[" * 100_000,
+        b"\xff",
+    ],
+    ids=lambda content: repr(content)[:30],
+)
+def test_nonsense_with_a_good_signature_is_refused(content: Any) -> None:
+    """Whatever stands in a cursor that somebody else signed, it is a QueryError."""
+    payload = content if isinstance(content, bytes) else content.encode()
+    cursor = base64.urlsafe_b64encode(_signature(payload, "order") + payload).decode()
+
+    with pytest.raises(QueryError, match="cursor"):
+        decode(cursor, "order", [sa.Integer()])
 
 
 def test_a_key_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
