@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import mysql, postgresql
 
 from andamios.errors import DataError
 from andamios.queries.fields import relationship_of
@@ -26,6 +27,20 @@ if TYPE_CHECKING:
 
 __all__ = ["OPERATORS", "RELATIONSHIP_OPERATORS", "SYNONYMS"]
 
+
+class _ComparedJSON(mysql.JSON):
+    """A document to compare with: MySQL takes a bare parameter for a JSON text."""
+
+    def bind_expression(self, bindvalue: Any) -> Any:
+        """Read it as a document."""
+        return sa.cast(bindvalue, sa.JSON)
+
+
+DOCUMENT = (
+    sa.JSON(none_as_null=True)
+    .with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
+    .with_variant(_ComparedJSON(none_as_null=True), "mysql")
+)
 
 ESCAPE = "/"
 """What stands before a ``%`` or ``_`` that is an ordinary character."""
@@ -149,6 +164,8 @@ def _operand(attribute: Any, value: Any) -> Any:
         return value
     if isinstance(value, list | tuple | set | frozenset) and _is_scalar(attribute):
         raise DataError(f"{attribute} is compared with one value here; for several there is in")
+    if isinstance(getattr(attribute, "type", None), sa.JSON) and not is_expression(value):
+        return None if value is None else sa.literal(value, DOCUMENT)
     return _unlimited(attribute, checked(attribute, value))
 
 

@@ -69,6 +69,20 @@ class TestJson:
         assert ["a"] == await labels(db_session, document["name"].as_string() == "Ñandú")
         assert ["b"] == await labels(db_session, document["size"].as_integer() > 9)
 
+    @pytest.mark.capability("json: equal as a whole")
+    async def test_equal(self, db_session: AsyncSession) -> None:
+        """A document is found by itself, and not by a part of it."""
+        await values(
+            db_session,
+            {"label": "a", "document": {"a": 1}, "items": [1, "x"]},
+            {"label": "b", "document": {"a": 1, "b": [None, "é"]}, "items": []},
+        )
+
+        assert ["a"] == await labels(db_session, {"document": {"a": 1}})
+        assert ["b"] == await labels(db_session, {"document__ne": {"a": 1}})
+        assert ["b"] == await labels(db_session, {"document": {"a": 1, "b": [None, "é"]}})
+        assert ["a"] == await labels(db_session, {"items__in": [[1, "x"], [2]]})
+
 
 class TestOtherValues:
     """UUID, enumerations and bytes."""
