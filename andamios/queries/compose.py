@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
+from andamios.errors import QueryError
 from andamios.queries.fields import key_attributes, loaded_columns
 from andamios.queries.loading import loader_options
 from andamios.queries.ordering import order_keys, placed, tie_broken, written_order
@@ -146,6 +147,10 @@ def _merged_key(spec: QuerySpec, key: OrderKey) -> OrderKey:
     expression = key.expression
     if not spec.needs_merging or _is_own(spec, expression) or _is_aggregate(expression):
         return key
+    if isinstance(expression, sa.TextClause):
+        raise QueryError(
+            "An order in text() cannot choose between joined rows; order by expressions or names"
+        )
     if isinstance(expression.type, sa.Boolean):
         expression = sa.cast(expression, sa.Integer)
     best = sa.func.max(expression) if key.descending else sa.func.min(expression)

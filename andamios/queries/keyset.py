@@ -91,8 +91,17 @@ def _require_keys(spec: QuerySpec) -> None:
 
 
 def total_order(spec: QuerySpec) -> Order:
-    """Give the order of a query, made total."""
+    """
+    Give the order of a query, made total.
+
+    Raises:
+        QueryError: It is a text, of which no value can be read.
+    """
     keys = tie_broken(spec, order_keys(spec))
+    if any(isinstance(key.expression, sa.TextClause) for key in keys):
+        raise QueryError(
+            "An order in text() has no values to go on from; order by expressions or names"
+        )
     mapper_name = f"{spec.model.__module__}.{spec.model.__qualname__}"
     return Order(keys, "|".join([mapper_name, *(key.name for key in keys)]))
 

@@ -14,7 +14,15 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 from sqlalchemy.sql import operators
 
-from andamios.queries.fields import column_keys, element_of, field, key_attributes, unknown
+from andamios.queries.fields import (
+    column_keys,
+    element_of,
+    key_attributes,
+    mapper_of,
+    relationship_of,
+    unknown,
+)
+from andamios.queries.values import is_expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -41,12 +49,14 @@ class OrderKey:
         descending: From large to small.
         nulls_first: Where NULLs go.
         is_nullable: Whether there can be any.
+        is_grouped: Whether rows are grouped by it.
     """
 
     expression: Any
     descending: bool = False
     nulls_first: bool = False
     is_nullable: bool = True
+    is_grouped: bool = False
 
     @property
     def name(self) -> str:
@@ -73,9 +83,11 @@ def tie_broken(spec: QuerySpec, keys: tuple[OrderKey, ...]) -> tuple[OrderKey, .
     """Add what makes the order total, in the direction of the last key."""
     descending = keys[-1].descending if keys else False
     present = {str(key.expression) for key in keys}
+    is_grouped = bool(spec.group_by)
     missing = [part for part in map(element_of, _unique_parts(spec)) if str(part) not in present]
     return keys + tuple(
-        OrderKey(part, descending, descending, _is_nullable(part, spec)) for part in missing
+        OrderKey(part, descending, descending, _is_nullable(part, spec), is_grouped)
+        for part in missing
     )
 
 
@@ -91,12 +103,16 @@ def placed(keys: Iterable[OrderKey], dialect: str) -> list[Any]:
 
 
 def _spelled(key: OrderKey, dialect: str) -> list[Any]:
+    if isinstance(key.expression, sa.TextClause):
+        return [key.expression]
     plain = key.expression.desc() if key.descending else key.expression.asc()
     is_largest = dialect == "postgresql"
     if not key.is_nullable or key.nulls_first is (key.descending is is_largest):
         return [plain]
     if dialect in {"mysql", "mariadb"}:
-        is_null = key.expression.is_(None)
+        # MySQL knows what rows are grouped by when it stands alone, not inside IS NULL.
+        value = sa.func.min(key.expression) if key.is_grouped else key.expression
+        is_null = value.is_(None)
         return [is_null.desc() if key.nulls_first else is_null.asc(), plain]
     return [plain.nulls_first() if key.nulls_first else plain.nulls_last()]
 
@@ -109,13 +125,15 @@ def _resolved(spec: QuerySpec, item: Any) -> Any:
 
 
 def _named(spec: QuerySpec, name: str) -> Any:
-    labels = {item.name: item for item in spec.columns if isinstance(item, sa.Label)}
-    labels |= {item.name: item for item in spec.aggregates}
+    items = (*spec.columns, *spec.group_by, *spec.aggregates)
+    labels = {item.name: item for item in items if isinstance(item, sa.Label)}
     if name in labels:
         return labels[name]
-    if name not in column_keys(spec.model):
+    fields = mapper_of(spec.model).all_orm_descriptors
+    found = getattr(spec.model, name) if name in fields else None
+    if not is_expression(found) or relationship_of(found) is not None:
         raise unknown("field", name, [*labels, *column_keys(spec.model)], spec.model)
-    return field(spec.model, name)
+    return found
 
 
 def _read(spec: QuerySpec, item: Any) -> OrderKey:
@@ -131,7 +149,10 @@ def _read(spec: QuerySpec, item: Any) -> OrderKey:
     nulls_first = operators.nulls_first_op in found or (
         descending and operators.nulls_last_op not in found
     )
-    return OrderKey(element_of(element), descending, nulls_first, _is_nullable(element, spec))
+    expression = element_of(element)
+    is_grouped = str(expression) in {str(element_of(part)) for part in spec.group_by}
+    is_nullable = _is_nullable(expression, spec)
+    return OrderKey(expression, descending, nulls_first, is_nullable, is_grouped)
 
 
 def _is_nullable(element: Any, spec: QuerySpec) -> bool:

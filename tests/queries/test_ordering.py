@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import desc, func
+from sqlalchemy import case, desc, func, text
+from sqlalchemy.ext.hybrid import hybrid_property
 from sqlalchemy.orm import Mapped  # noqa: TC002  SQLAlchemy reads annotations
 
-from andamios import BaseModel, QueryBuilder, UnknownFieldError
+from andamios import BaseModel, QueryBuilder, QueryError, UnknownFieldError
 
 if TYPE_CHECKING:
     from andamios import AndamiosEngine
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 class OrderedThing(BaseModel):
     name: Mapped[str]
     rank: Mapped[int | None]
+
+    @hybrid_property
+    def reversed_rank(self) -> Any:
+        return 0 - self.rank  # type: ignore[operator]
 
 
 @pytest.fixture
@@ -42,6 +47,9 @@ async def things(engine: AndamiosEngine) -> AndamiosEngine:
         ([OrderedThing.rank.nulls_first(), "name"], "aBbé"),
         ([desc(OrderedThing.rank), "-name"], "aébB"),
         ([func.coalesce(OrderedThing.rank, 0), "name"], "aBbé"),
+        (["reversed_rank", "name"], "béBa"),
+        (["-reversed_rank", "name"], "aBbé"),
+        ([text("name desc")], "ébaB"),
         ([func.lower(OrderedThing.name), "rank"], "aBbé"),
     ],
 )
@@ -73,3 +81,23 @@ def test_unknown_order() -> None:
 
     with pytest.raises(UnknownFieldError, match="'total'"):
         query.order_by("-totl").statement()
+
+
+@pytest.mark.parametrize("order", ["size", "-size"])
+async def test_order_of_labelled_groups(things: AndamiosEngine, order: str) -> None:
+    """Groups of an expression are ordered by its label, the one for NULL at its end."""
+    size = case((OrderedThing.rank > 1, "large"), (OrderedThing.rank > 0, "small")).label("size")
+    query = QueryBuilder(OrderedThing, things).group_by(size).aggregate(n=func.count())
+    expected = [("large", 2), ("small", 1), (None, 1)]
+
+    found = [tuple(row) for row in await query.order_by(order).execute()]
+    assert (expected if order == "size" else expected[::-1]) == found
+    by_expression = await query.order_by(size.desc()).page()
+    assert expected[::-1] == [tuple(row) for row in by_expression.items]
+    assert expected == [tuple(row) for row in (await query.page()).items]
+
+
+async def test_text_has_no_place_to_go_on_from(things: AndamiosEngine) -> None:
+    """An order that is a text cannot be paged by position."""
+    with pytest.raises(QueryError, match="text"):
+        await QueryBuilder(OrderedThing, things).order_by(text("name desc")).page_after()
