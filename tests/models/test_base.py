@@ -131,6 +131,12 @@ def test_uuid_keys_sort_by_time() -> None:
     assert earlier < uuid7()
 
 
+def test_uuid_keys_sort_as_they_were_made() -> None:
+    """Keys that are made one after the other sort in that order, within a millisecond too."""
+    keys = [uuid7() for _ in range(10_000)]
+    assert keys == sorted(set(keys))
+
+
 def test_uuid_has_the_parts_that_the_standard_says() -> None:
     """Version, variant and time are where RFC 9562 has them."""
     key = uuid7()
