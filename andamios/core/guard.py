@@ -25,7 +25,7 @@ def translating() -> Iterator[None]:
     """
     try:
         yield
-    except (sa_exc.TimeoutError, sa_exc.StatementError) as error:
+    except (sa_exc.TimeoutError, sa_exc.StatementError, sa_exc.PendingRollbackError) as error:
         translated = translate(error)
         if translated is None:
             raise

@@ -135,6 +135,11 @@ def translate(
             "No connection of the pool came free in time. Close sessions sooner, or raise "
             "pool_size or pool_timeout."
         )
+    if isinstance(error, sa_exc.PendingRollbackError):
+        return errors.TransactionError(
+            "An earlier error ended this transaction, and nothing of it will be kept. Let that "
+            "error leave the block, or roll the session back."
+        )
     if isinstance(error, sa_exc.StatementError):
         cause = error.orig
         known = translate(cause, statement=error.statement, table=table) if cause else None

@@ -23,15 +23,18 @@ from andamios.queries.compose import executed, plain
 from andamios.queries.fields import field, mapper_of
 from andamios.queries.filters import conditions_of
 from andamios.queries.loading import Load
-from andamios.queries.scope import read_scope, require_session, stands_alone, write_scope
+from andamios.queries.scope import (
+    read,
+    read_scope,
+    require_session,
+    stands_alone,
+    write_scope,
+)
 from andamios.queries.spec import Join, Lock, QuerySpec
 from andamios.queries.values import is_expression, whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Mapping
-    from contextlib import AbstractAsyncContextManager
-
-    from sqlalchemy.ext.asyncio import AsyncSession
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
     from andamios.queries.pages import CursorPage, Page
     from andamios.queries.scope import Bind
@@ -39,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["QueryBuilder"]
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
 class QueryBuilder(Generic[T]):
@@ -203,13 +207,11 @@ class QueryBuilder(Generic[T]):
 
     async def execute(self) -> list[T]:
         """Give all results."""
-        async with self._reading() as session:
-            return await reading.fetch(session, self._spec)
+        return await self._read(reading.fetch)
 
     async def first(self) -> T | None:
         """Give the first result in order, or None."""
-        async with self._reading() as session:
-            return cast("T | None", await reading.first(session, self._spec))
+        return cast("T | None", await self._read(reading.first))
 
     async def one(self) -> T:
         """
@@ -231,8 +233,7 @@ class QueryBuilder(Generic[T]):
         Raises:
             MultipleFoundError: There are several.
         """
-        async with self._reading() as session:
-            return cast("T | None", await reading.only_one(session, self._spec))
+        return cast("T | None", await self._read(reading.only_one))
 
     async def scalar(self) -> Any:
         """Give the first column of the first result (of an object: itself), or None."""
@@ -241,13 +242,11 @@ class QueryBuilder(Generic[T]):
 
     async def count(self) -> int:
         """Count the results."""
-        async with self._reading() as session:
-            return await reading.count(session, self._spec)
+        return await self._read(reading.count)
 
     async def exists(self) -> bool:
         """Whether there is any result."""
-        async with self._reading() as session:
-            return await reading.exists(session, self._spec)
+        return await self._read(reading.exists)
 
     async def stream(self, batch: int = 1000) -> AsyncGenerator[T, None]:
         """
@@ -259,7 +258,7 @@ class QueryBuilder(Generic[T]):
             batch: How many are fetched at a time.
         """
         whole_number("batch", batch, least=1)
-        async with self._reading() as session:
+        async with read_scope(self._reading_bind, self._spec.model) as session:
             is_private = stands_alone(self._bind)
             parts = streaming.stream(session, self._spec, batch, is_private=is_private)
             async with aclosing(parts):
@@ -275,8 +274,7 @@ class QueryBuilder(Generic[T]):
             number: Which page, from 1.
             size: Results on a page.
         """
-        async with self._reading() as session:
-            return await paging.page(session, self._spec, number, size)
+        return await self._read(paging.page, number, size)
 
     async def page_after(self, cursor: str | None = None, size: int = 50) -> CursorPage[T]:
         """
@@ -292,13 +290,11 @@ class QueryBuilder(Generic[T]):
         Raises:
             QueryError: The cursor was changed, or belongs to another query.
         """
-        async with self._reading() as session:
-            return await keyset.page_after(session, self._spec, cursor, size)
+        return await self._read(keyset.page_after, cursor, size)
 
     async def as_dicts(self) -> list[dict[str, Any]]:
         """Give results as dicts of their columns."""
-        async with self._reading() as session:
-            return await reading.as_dicts(session, self._spec)
+        return await self._read(reading.as_dicts)
 
     async def update(self, values: Mapping[Any, Any]) -> int:
         """
@@ -341,11 +337,15 @@ class QueryBuilder(Generic[T]):
     def __repr__(self) -> str:
         return f"QueryBuilder({self._spec.model.__name__}): {plain(self._spec)}"
 
-    def _reading(self) -> AbstractAsyncContextManager[AsyncSession]:
-        if self._spec.lock is None:
-            return read_scope(self._bind, self._spec.model)
-        require_session(self._bind, "for_update()")
-        return read_scope(self._bind, self._spec.model)
+    async def _read(self, work: Callable[..., Awaitable[R]], *args: Any) -> R:
+        spec = self._spec
+        return await read(self._reading_bind, spec.model, lambda s: work(s, spec, *args))
+
+    @property
+    def _reading_bind(self) -> Bind:
+        if self._spec.lock is not None:
+            require_session(self._bind, "for_update()")
+        return self._bind
 
     def _as_rows(self, **changes: Any) -> QueryBuilder[sa.Row[Any]]:
         return cast("QueryBuilder[sa.Row[Any]]", self._with(**changes))

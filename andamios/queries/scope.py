@@ -9,7 +9,7 @@ task, looked up when the call runs.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy.ext.asyncio as sa_asyncio
 from sqlalchemy.orm.exc import StaleDataError
@@ -19,14 +19,16 @@ from andamios.core.engine import AndamiosEngine
 from andamios.core.guard import translating
 from andamios.core.session import Session
 from andamios.core.versions import stale_error
-from andamios.errors import ConfigurationError
+from andamios.errors import ConfigurationError, ConnectionFailedError
 from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.savepoints import savepoint
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-__all__ = ["Bind", "read_scope", "require_session", "stands_alone", "write_scope"]
+__all__ = ["Bind", "read", "read_scope", "require_session", "stands_alone", "write_scope"]
+
+R = TypeVar("R")
 
 Bind = sa_asyncio.AsyncSession | AndamiosEngine | None
 """A session, an engine, or nothing: the session of this task."""
@@ -62,6 +64,28 @@ async def read_scope(bind: Bind, model: type[Any]) -> AsyncIterator[sa_asyncio.A
     """
     async with _session(bind, model, read_only=True) as session:
         yield session
+
+
+async def read(
+    bind: Bind, model: type[Any], work: Callable[[sa_asyncio.AsyncSession], Awaitable[R]]
+) -> R:
+    """
+    Read; a read that stands alone and meets a dead connection is repeated once on a fresh one.
+
+    Args:
+        bind: Where the caller works.
+        model: What is read.
+        work: The read, which may run twice.
+    """
+    try:
+        async with read_scope(bind, model) as session:
+            return await work(session)
+    except ConnectionFailedError as error:
+        # Without a statement no connection could be made, and a second try helps nobody.
+        if not stands_alone(bind) or error.statement is None:
+            raise
+    async with read_scope(bind, model) as session:
+        return await work(session)
 
 
 @asynccontextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 from andamios.errors import ConfigurationError
 from andamios.queries.builder import QueryBuilder
 from andamios.queries.fields import mapper_of
-from andamios.queries.scope import read_scope, write_scope
+from andamios.queries.scope import read, write_scope
 from andamios.repositories import reading, removing, saving
 from andamios.repositories.keeping import kept_on_failure
 
@@ -127,8 +127,9 @@ class BaseRepository(IRepository[T]):
             DataError: A key of the wrong type.
         """
         key = reading.checked_key(self.model, id)
-        async with read_scope(self._bind, self.model) as session:
-            return await reading.get(session, self.model, key)
+        return await read(
+            self._bind, self.model, lambda session: reading.get(session, self.model, key)
+        )
 
     async def create(self, entity: T) -> T:
         """

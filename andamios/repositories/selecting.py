@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from andamios.errors import NotFoundError
-from andamios.queries.scope import read_scope
+from andamios.queries.scope import read
 from andamios.repositories import reading
 from andamios.repositories.base import BaseRepository
 
@@ -47,8 +47,9 @@ class SelectingRepository(BaseRepository[T]):
             The objects in the order of their keys; missing ones are left out.
         """
         keys = [reading.checked_key(self.model, id) for id in ids]  # noqa: A001
-        async with read_scope(self._bind, self.model) as session:
-            return await reading.get_many(session, self.model, keys)
+        return await read(
+            self._bind, self.model, lambda session: reading.get_many(session, self.model, keys)
+        )
 
     async def find_one(self, filters: Filters) -> T | None:
         """
