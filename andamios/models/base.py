@@ -1,9 +1,7 @@
 """The base classes of models: what the data is."""
 
-from __future__ import annotations
-
 import datetime as dt
-import uuid  # noqa: TC003  SQLAlchemy reads the annotation
+import uuid
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import MetaData, Table, event, inspect
@@ -15,6 +13,7 @@ from sqlalchemy.orm import (
     Mapper,
     declared_attr,
     mapped_column,
+    registry,
 )
 
 from andamios.models.fields import check_fields
@@ -38,6 +37,8 @@ class BaseModel(AsyncAttrs, DeclarativeBase):
     (:mod:`andamios.models.types`), and rules in annotations are checked
     (:mod:`andamios.models.fields`).
 
+    ``class MyBase(BaseModel, DeclarativeBase)`` is a base with tables and names of its own.
+
     Raises:
         FieldValidationError: A value breaks a rule of its annotation.
         LazyLoadError: An attribute was read that is not loaded.
@@ -60,6 +61,19 @@ class BaseModel(AsyncAttrs, DeclarativeBase):
 
     if TYPE_CHECKING:
         id: Mapped[Any]
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Give a base of one's own the names of constraints, and the types."""
+        is_base = DeclarativeBase in cls.__bases__
+        if is_base and "registry" not in vars(cls):
+            # One that is inherited would be shared, with all the class names in it.
+            own = vars(cls).get("metadata")
+            cls.metadata = MetaData(naming_convention=NAMING_CONVENTION) if own is None else own
+            cls.registry = registry(metadata=cls.metadata)
+        super().__init_subclass__(**options)
+        if is_base:
+            # Types belong to a registry, and a base has its own.
+            event.listen(cls, "resolve_type_annotation", resolve_type)
 
     @declared_attr.directive
     @classmethod

@@ -17,18 +17,16 @@ import datetime as dt  # noqa: TC003  SQLAlchemy reads the annotations
 from typing import Annotated
 
 from annotated_types import Ge, MaxLen
-from sqlalchemy import ForeignKey, Index, MetaData, and_, event
+from sqlalchemy import ForeignKey, Index, and_
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     foreign,
     mapped_column,
-    registry,
     relationship,
 )
 
 from andamios.models import BaseModel, SoftDeleteModel, VersioningMixin
-from andamios.models.types import resolve_type
 
 __all__ = ["Airline", "Airport", "Flight", "Plane", "TourModel", "Weather"]
 
@@ -43,15 +41,6 @@ class TourModel(BaseModel, DeclarativeBase):
     It has a registry and a metadata of its own, so that a ``Flight`` of yours and this one
     can live in the same process.
     """
-
-    __abstract__ = True
-
-    registry = registry(metadata=MetaData(naming_convention=BaseModel.metadata.naming_convention))
-    metadata = registry.metadata
-
-
-# Types belong to a registry, so that a new one has to be told what BaseModel's knows.
-event.listen(TourModel, "resolve_type_annotation", resolve_type)
 
 
 class Airline(SoftDeleteModel, TourModel):

@@ -1,11 +1,13 @@
 """The base class: names, keys, inheritance, ``to_dict`` and ``repr``."""
 
+import datetime as dt
 import time
 import uuid
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import BigInteger, func, select
 from sqlalchemy.orm import (
+    DeclarativeBase,
     Mapped,
     column_property,
     defer,
@@ -14,7 +16,7 @@ from sqlalchemy.orm import (
     registry,
 )
 
-from andamios import AsyncSession, BaseModel, DuplicateError
+from andamios import AsyncSession, BaseModel, DuplicateError, UTCDateTime
 from andamios.models import uuid7
 from andamios.models.tables import snake_case
 from tests.models.domain import (
@@ -223,3 +225,21 @@ async def test_deferred_by_the_query_is_left_out_of_repr(db_session: AsyncSessio
     db_session.expunge_all()
     book = await db_session.scalar(select(LibBook).options(defer(LibBook.title)))
     assert "title" not in repr(book)
+
+
+def test_a_base_of_ones_own() -> None:
+    """Another base has its own tables and class names, and the same types and constraints."""
+
+    class OwnBase(BaseModel, DeclarativeBase):
+        """A base."""
+
+    class OwnAuthor(OwnBase):
+        born: Mapped[dt.datetime]
+        code: Mapped[str] = mapped_column(unique=True)
+
+    table = OwnBase.metadata.tables["own_author"]
+    assert [table] == OwnBase.metadata.sorted_tables
+    assert isinstance(table.c.born.type, UTCDateTime)
+    assert isinstance(table.c.id.type, BigInteger)
+    assert "uq_own_author_code" in {item.name for item in table.constraints}
+    assert OwnAuthor.registry is not BaseModel.registry
