@@ -19,13 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Progress", "load"]
 
 
-BATCH = 250
-"""
-Rows; as fast as thousands, and under the 128 KB that asyncpg sends in one go: it loses a
-cancellation that arrives between two of them, and Ctrl-C would wait for ever.
-"""
-
-
 class Progress(Protocol):
     """Hears how the load gets on."""
 
@@ -55,9 +48,7 @@ async def load(engine: AndamiosEngine, directory: Path, progress: Progress) -> i
         for model in ROWS:
             rows = read_rows(model, directory)
             repository = GenericRepository[model](session)  # type: ignore[valid-type]  # a variable
-            written += await repository.create_many(
-                rows, batch=BATCH, progress=_of(model, progress)
-            )
+            written += await repository.create_many(rows, progress=_of(model, progress))
         for table in tables:
             for index in table.indexes:
                 await session.execute(CreateIndex(index))
