@@ -24,6 +24,7 @@ from harness.fixtures.redis import redis_client, redis_database
 from harness.fixtures.repository import reference_tables, user_repository
 from harness.fixtures.services import harness_session, start_service, worker_name
 from harness.fixtures.session import db_session
+from harness.fixtures.threads import ended_threads
 from harness.report import RunReport, header
 from harness.services import SERVICES, ServiceName
 from harness.session import BACKENDS, RUN_PATH, HarnessSession
@@ -34,6 +35,7 @@ __all__ = [
     "database_tables",
     "db_metadata",
     "db_session",
+    "ended_threads",
     "engine",
     "harness_session",
     "made_tables",

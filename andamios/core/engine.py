@@ -10,6 +10,7 @@ from sqlalchemy import MetaData
 
 from andamios.core.connection import ConnectionManager
 from andamios.core.factory import ENGINE_CONFIG, ISOLATION_LEVELS, create_engine
+from andamios.core.hooks import Hooks
 from andamios.core.loop import prefer_uvloop
 from andamios.core.session import SessionManager
 from andamios.core.urls import make_url
@@ -57,6 +58,7 @@ class AndamiosEngine:
     def __init__(self, url: str | URL, *, uvloop: bool = True, **options: Any) -> None:
         self._url = make_url(url)
         self._async_engine = create_engine(self._url, options)
+        self._hooks = Hooks(self._async_engine.sync_engine)
         self._connections = ConnectionManager(self)
         if uvloop:
             prefer_uvloop()
@@ -102,6 +104,11 @@ class AndamiosEngine:
     def connections(self) -> ConnectionManager:
         """The live pool."""
         return self._connections
+
+    @property
+    def hooks(self) -> Hooks:
+        """Who is told what happens: see ``andamios.core.facts``."""
+        return self._hooks
 
     def session(
         self, *, read_only: bool = False, isolation: str | None = None, is_current: bool = True

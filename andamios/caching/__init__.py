@@ -1,0 +1,1 @@
+"""Caching: results that are never stale."""

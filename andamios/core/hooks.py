@@ -1,0 +1,211 @@
+"""
+Telling listeners what happened, at no cost where nobody listens.
+
+SQLAlchemy's events are asked for with the first listener of a kind. It has no event for
+the moment after a COMMIT, so that the dialect's ``do_commit``, a documented method, is
+wrapped for it.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import time
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from sqlalchemy import event
+
+from andamios.core.facts import (
+    CommitStarted,
+    ConnectionReturned,
+    ConnectionTaken,
+    Fact,
+    Outcome,
+    QueryFinished,
+    TransactionEnded,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection, Engine, ExceptionContext
+
+__all__ = ["Hooks"]
+
+F = TypeVar("F")
+
+STARTED = "andamios_started"
+COMMITTING = "andamios_committing"
+TAKEN = "andamios_taken"
+
+log = logging.getLogger("andamios.hooks")
+
+
+class Hooks:
+    """
+    The listeners of an engine, found at ``engine.hooks``.
+
+    A listener is called with each fact of its kind, inside the call that made it a fact.
+    It may wait with SQLAlchemy's ``await_only``. What it raises is logged and goes no
+    further: who watches must not break what is watched.
+
+    Example:
+        >>> import andamios
+        >>> from sqlalchemy import text
+        >>> from andamios.core.facts import QueryFinished
+        >>> async def main() -> list[str]:
+        ...     seen: list[str] = []
+        ...     async with andamios.AndamiosEngine("sqlite://") as engine:
+        ...         engine.hooks.listen(QueryFinished, lambda fact: seen.append(fact.statement))
+        ...         async with engine.session() as session:
+        ...             await session.scalar(text("SELECT 42"))
+        ...     return seen
+        >>> "SELECT 42" in andamios.run(main())
+        True
+    """
+
+    def __init__(self, sync_engine: Engine) -> None:
+        self._engine = sync_engine
+        self._listeners: dict[type[Any], tuple[Callable[[Any], object], ...]] = {}
+        self._sources: set[Callable[[Hooks], None]] = set()
+        self._transactions: weakref.WeakKeyDictionary[Connection, tuple[int, float]] = (
+            weakref.WeakKeyDictionary()
+        )
+        self._numbers = itertools.count(1)
+
+    def listen(self, kind: type[F], listener: Callable[[F], object]) -> None:
+        """
+        Call ``listener`` with each fact of that kind from now on.
+
+        Args:
+            kind: A class of ``andamios.core.facts``.
+            listener: Called with the fact; its result is not looked at.
+        """
+        source = _SOURCES[kind]
+        if source not in self._sources:
+            self._sources.add(source)
+            source(self)
+        self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
+
+    def remove(self, kind: type[F], listener: Callable[[F], object]) -> None:
+        """Call a listener no longer; one that does not listen is no mistake."""
+        listeners = self._listeners.get(kind, ())
+        self._listeners[kind] = tuple(each for each in listeners if each != listener)
+
+    def announce(self, fact: Fact) -> None:
+        """Tell a fact to everybody who listens to its kind."""
+        for listener in self._listeners.get(type(fact), ()):
+            try:
+                listener(fact)
+            except Exception:
+                log.exception("A listener to %s failed", type(fact).__name__)
+
+    def transaction_of(self, connection: Connection) -> int | None:
+        """
+        Give the number of the transaction that is open on a connection of SQLAlchemy.
+
+        Returns:
+            The number; None outside of a transaction, or where nobody listens to
+            transactions.
+        """
+        known = self._transactions.get(connection)
+        return known[0] if known else None
+
+    def _announce_queries(self) -> None:
+        def started(*execution: Any) -> None:
+            if execution[4] is not None:
+                setattr(execution[4], STARTED, time.perf_counter())
+
+        def finished(*execution: Any) -> None:
+            _connection, cursor, statement, _parameters, context, _is_many = execution
+            begun = getattr(context, STARTED, None)
+            if begun is not None:
+                rows = cursor.rowcount if cursor.description is None else None
+                self.announce(QueryFinished(statement, time.perf_counter() - begun, rows))
+
+        def failed(context: ExceptionContext) -> None:
+            begun = getattr(context.execution_context, STARTED, None)
+            if begun is not None and context.statement is not None:
+                error = context.chained_exception or context.original_exception
+                took = time.perf_counter() - begun
+                name = type(error).__name__
+                self.announce(QueryFinished(context.statement, took, error=name))
+
+        event.listen(self._engine, "before_cursor_execute", started)
+        event.listen(self._engine, "after_cursor_execute", finished)
+        event.listen(self._engine, "handle_error", failed)
+
+    def _announce_returns(self) -> None:
+        def taken(_connection: Any, record: Any, _proxy: Any) -> None:
+            record.info[TAKEN] = time.perf_counter()
+
+        def returned(_connection: Any, record: Any) -> None:
+            since = record.info.pop(TAKEN, None)
+            if since is not None:
+                self.announce(ConnectionReturned(time.perf_counter() - since))
+
+        event.listen(self._engine, "checkout", taken)
+        event.listen(self._engine, "checkin", returned)
+
+    def _announce_transactions(self) -> None:
+        event.listen(self._engine, "begin", self._begin)
+        event.listen(self._engine, "commit", self._commit)
+        event.listen(self._engine, "rollback", self._rollback)
+        dialect = self._engine.dialect
+        do_commit = dialect.do_commit
+
+        def commit(connection: Any) -> None:
+            committing = connection.info.pop(COMMITTING, None)
+            outcome: Outcome = "unknown"
+            try:
+                do_commit(connection)
+                outcome = "committed"
+            except dialect.loaded_dbapi.Error as error:
+                if not dialect.is_disconnect(error, connection, None):
+                    outcome = "rolled back"
+                raise
+            finally:
+                self._end(committing, outcome)
+
+        # Of this dialect alone, which no other engine has.
+        dialect.do_commit = commit  # type: ignore[method-assign, assignment]
+
+    def _begin(self, connection: Connection) -> None:
+        self._transactions[connection] = (next(self._numbers), time.perf_counter())
+
+    def _commit(self, connection: Connection) -> None:
+        known = self._transactions.get(connection)
+        if known is None:
+            return
+        connection.info[COMMITTING] = connection
+        try:
+            self.announce(CommitStarted(known[0]))
+        except BaseException:
+            # Cancelled. SQLAlchemy takes this for a COMMIT that failed and sends no ROLLBACK,
+            # so that the connection must not go back into the pool.
+            connection.invalidate()
+            self._end(connection, "rolled back")
+            raise
+
+    def _rollback(self, connection: Connection) -> None:
+        self._end(connection, "rolled back")
+
+    def _end(self, connection: Connection | None, outcome: Outcome) -> None:
+        known = self._transactions.pop(connection, None) if connection is not None else None
+        if known is not None:
+            number, began = known
+            self.announce(TransactionEnded(number, outcome, time.perf_counter() - began))
+
+
+def _announced_by_the_pool(_hooks: Hooks) -> None:
+    """Do nothing: the pool measures its waits itself."""
+
+
+_SOURCES: dict[type[Any], Callable[[Hooks], None]] = {
+    QueryFinished: Hooks._announce_queries,  # noqa: SLF001  this very class
+    ConnectionTaken: _announced_by_the_pool,
+    ConnectionReturned: Hooks._announce_returns,  # noqa: SLF001
+    CommitStarted: Hooks._announce_transactions,  # noqa: SLF001
+    TransactionEnded: Hooks._announce_transactions,  # noqa: SLF001
+}

@@ -1,0 +1,1 @@
+"""Integrations with FastAPI and Pydantic."""

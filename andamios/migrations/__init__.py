@@ -1,0 +1,1 @@
+"""Migrations: Alembic's, async end to end."""

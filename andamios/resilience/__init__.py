@@ -1,0 +1,1 @@
+"""Resilience: what is repeated, and what must not be."""

@@ -1,0 +1,1 @@
+"""Security: encrypted connections, encrypted secrets, and an audit trail."""

@@ -1,0 +1,184 @@
+"""What core announces, and to whom."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select, text
+from sqlalchemy.util.concurrency import await_only
+
+from andamios import AndamiosEngine, DuplicateError, QueryError
+from andamios.core.facts import (
+    CommitStarted,
+    ConnectionReturned,
+    ConnectionTaken,
+    Fact,
+    QueryFinished,
+    TransactionEnded,
+)
+from tests.models.domain import LibWord
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def heard(engine: AndamiosEngine, *kinds: type[Fact]) -> list[Fact]:
+    facts: list[Fact] = []
+    for kind in kinds:
+        engine.hooks.listen(kind, facts.append)
+    return facts
+
+
+def ends(facts: Sequence[Fact]) -> list[str]:
+    return [fact.outcome for fact in facts if isinstance(fact, TransactionEnded)]
+
+
+async def test_a_query_is_announced(engine: AndamiosEngine) -> None:
+    """A query's fact has its text without values, how long it took, and rows of a write."""
+    facts = heard(engine, QueryFinished)
+    async with engine.session() as session:
+        session.add(LibWord(word="secret"))
+        await session.flush()
+        await session.execute(select(LibWord).where(LibWord.word == "secret"))
+    queries = [fact for fact in facts if isinstance(fact, QueryFinished)]
+
+    assert any(fact.statement.startswith("INSERT") for fact in queries)
+    assert all(0 < fact.duration < 10 and fact.error is None for fact in queries)
+    assert "secret" not in repr(queries)
+    assert queries[-1].rows is None
+
+
+async def test_a_refused_query_is_announced(engine: AndamiosEngine) -> None:
+    """A statement that fails says with which class of error."""
+    facts = heard(engine, QueryFinished)
+    with pytest.raises(QueryError):
+        async with engine.session() as session:
+            await session.execute(text("SELECT nothing FROM nowhere"))
+    failed = [fact for fact in facts if isinstance(fact, QueryFinished) and fact.error]
+
+    assert ["QueryError"] == [fact.error for fact in failed]
+
+
+async def test_rows_of_a_write(engine: AndamiosEngine) -> None:
+    """A write says how many rows it touched."""
+    async with engine.session() as session:
+        session.add_all([LibWord(word="a"), LibWord(word="b")])
+    facts = heard(engine, QueryFinished)
+    async with engine.session() as session:
+        await session.execute(text("UPDATE lib_word SET word = 'c' WHERE 1 = 0"))
+        await session.execute(LibWord.__table__.delete())
+    rows = [f.rows for f in facts if isinstance(f, QueryFinished) and f.rows is not None]
+
+    assert {0, 2} <= set(rows)
+
+
+async def test_connections_are_announced(engine: AndamiosEngine) -> None:
+    """Taking a connection says how long it took, returning it how long it was held."""
+    facts = heard(engine, ConnectionTaken, ConnectionReturned)
+    async with engine.connections.acquire():
+        await asyncio.sleep(0.02)
+    taken, returned = facts
+
+    assert isinstance(taken, ConnectionTaken)
+    assert isinstance(returned, ConnectionReturned)
+    assert 0 <= taken.waited < 10
+    assert returned.held >= 0.02
+
+
+async def test_a_commit_is_announced_before_and_after(engine: AndamiosEngine) -> None:
+    """Both facts of a COMMIT carry the number of its transaction; the first one waits for it."""
+    facts = heard(engine, CommitStarted, TransactionEnded)
+    async with engine.session() as session:
+        session.add(LibWord(word="a"))
+        await session.flush()
+        connection = await session.connection()
+        number = engine.hooks.transaction_of(connection.sync_connection)
+        assert [] == facts
+    started, ended = facts
+
+    assert CommitStarted(number) == started
+    assert isinstance(ended, TransactionEnded)
+    assert (number, "committed") == (ended.transaction, ended.outcome)
+
+
+async def test_a_rollback_is_announced(engine: AndamiosEngine) -> None:
+    """A transaction that fails is announced as rolled back, once."""
+    facts = heard(engine, CommitStarted, TransactionEnded)
+    async with engine.session() as session:
+        session.add(LibWord(word="a"))
+
+    async def fail() -> None:
+        async with engine.session() as session:
+            session.add(LibWord(word="b"))
+            await session.flush()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await fail()
+
+    assert ["committed", "rolled back"] == ends(facts)
+
+
+async def test_a_refused_flush_is_a_rollback(engine: AndamiosEngine) -> None:
+    """What the database refuses ends as rolled back."""
+    facts = heard(engine, TransactionEnded)
+    with pytest.raises(DuplicateError):
+        async with engine.session() as session:
+            session.add_all([LibWord(word="same"), LibWord(word="same")])
+
+    assert ["rolled back"] == ends(facts)
+
+
+async def test_listeners_may_wait(engine: AndamiosEngine) -> None:
+    """A listener may await, and COMMIT is sent after it has."""
+    order: list[str] = []
+
+    async def slow() -> None:
+        await asyncio.sleep(0.01)
+        order.append("waited")
+
+    engine.hooks.listen(CommitStarted, lambda _fact: await_only(slow()))
+    engine.hooks.listen(TransactionEnded, lambda fact: order.append(fact.outcome))
+    async with engine.session() as session:
+        await session.execute(text("SELECT 1"))
+
+    assert ["waited", "committed"] == order
+
+
+async def test_a_cancelled_listener_means_no_commit(engine: AndamiosEngine) -> None:
+    """Cancelled before COMMIT was sent, a transaction is rolled back, and said to be."""
+    facts = heard(engine, TransactionEnded)
+    engine.hooks.listen(CommitStarted, lambda _fact: await_only(asyncio.sleep(30)))
+
+    async def write() -> None:
+        async with engine.session() as session:
+            session.add(LibWord(word="a"))
+
+    task = asyncio.create_task(write())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert ["rolled back"] == ends(facts)
+
+
+async def test_a_failing_listener_harms_nobody(
+    engine: AndamiosEngine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a listener raises is logged, and the work goes on."""
+    engine.hooks.listen(QueryFinished, lambda _fact: 1 / 0)
+    async with engine.session() as session:
+        assert 1 == await session.scalar(text("SELECT 1"))
+    assert "A listener to QueryFinished failed" in caplog.text
+
+
+async def test_a_removed_listener_hears_nothing(engine: AndamiosEngine) -> None:
+    """After remove() nothing more is told."""
+    facts = heard(engine, QueryFinished)
+    engine.hooks.remove(QueryFinished, facts.append)
+    async with engine.session() as session:
+        await session.execute(text("SELECT 1"))
+    assert [] == facts
