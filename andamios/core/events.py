@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, event, exc
 
+from andamios.core.commits import mark_commit_errors, name_lost_commit
 from andamios.core.translation import translate, unclassified
 from andamios.errors import AndamiosError, ConfigurationError, ConnectionFailedError
 
@@ -19,6 +20,7 @@ __all__ = ["translate_errors"]
 def translate_errors(engine: AsyncEngine) -> None:
     """Make everything that runs on this engine raise Andamios errors."""
     event.listen(engine.sync_engine, "handle_error", _translate, retval=True)
+    mark_commit_errors(engine.dialect)
 
     def connect(dialect: Any, _record: Any, args: Any, options: Any) -> Any:
         # Drivers raise OSError, time-outs and errors of their own here, and SQLAlchemy
@@ -47,7 +49,7 @@ def _translate(context: ExceptionContext) -> AndamiosError | None:
     )
     if error is None and isinstance(context.sqlalchemy_exception, exc.StatementError):
         return unclassified(context.sqlalchemy_exception)
-    return error
+    return name_lost_commit(error, context)
 
 
 def _written_table(context: ExceptionContext) -> Table | None:
