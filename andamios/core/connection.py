@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 from sqlalchemy.pool import QueuePool
+from sqlalchemy.util.concurrency import greenlet_spawn
 
+from andamios.core.factory import check_sizes
 from andamios.core.guard import translating
-from andamios.errors import AndamiosError
+from andamios.core.pool import LivePool, PoolStats
+from andamios.core.stacks import format_stack
+from andamios.errors import AndamiosError, ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -19,25 +24,25 @@ if TYPE_CHECKING:
 
     from andamios.core.engine import AndamiosEngine
 
-__all__ = ["ConnectionManager", "PoolStats"]
+__all__ = ["ConnectionLeak", "ConnectionManager"]
 
 
 @dataclass(frozen=True, slots=True)
-class PoolStats:
+class ConnectionLeak:
     """
-    How many connections a pool has, at one moment.
+    A connection that somebody has had for long.
 
     Args:
-        size: Connections that are kept.
-        idle: Connections in the pool.
-        in_use: Connections that somebody holds.
-        overflow: Connections above ``size`` that exist now.
+        since: When it was taken, in seconds of ``time.perf_counter``.
+        held: Seconds since then.
+        task: Name of the task that took it; None outside of a task.
+        stack: Where it was taken, written as in a traceback.
     """
 
-    size: int
-    idle: int
-    in_use: int
-    overflow: int
+    since: float
+    held: float
+    task: str | None
+    stack: str
 
 
 class ConnectionManager:
@@ -76,6 +81,8 @@ class ConnectionManager:
     def stats(self) -> PoolStats:
         """Count the connections; costs no I/O."""
         pool = self._engine.async_engine.pool
+        if isinstance(pool, LivePool):
+            return pool.stats()
         if not isinstance(pool, QueuePool):
             return PoolStats(size=0, idle=0, in_use=0, overflow=0)
         return PoolStats(
@@ -85,6 +92,54 @@ class ConnectionManager:
             # SQLAlchemy counts from -size until the pool has been full once.
             overflow=max(pool.overflow(), 0),
         )
+
+    async def resize(self, pool_size: int, max_overflow: int | None = None) -> None:
+        """
+        Change the size of the pool while it works.
+
+        Tasks that wait get their connections at once when it grows. When it shrinks, idle
+        connections are closed now and others when they come back; nobody loses one.
+
+        Args:
+            pool_size: Connections that are kept, from 1.
+            max_overflow: Connections above that; -1: no limit; None: as it is.
+
+        Raises:
+            ConfigurationError: The sizes make no sense, or the engine has a pool of another
+                kind.
+        """
+        pool = self._live_pool("resized")
+        overflow = pool.max_overflow if max_overflow is None else max_overflow
+        check_sizes({"pool_size": pool_size, "max_overflow": overflow})
+        with translating():
+            await greenlet_spawn(pool.resize, pool_size, overflow)
+
+    def leaks(self, older_than: float = 60.0) -> list[ConnectionLeak]:
+        """
+        Tell who has had a connection for long, the longest first.
+
+        Args:
+            older_than: Seconds; who has had one for less is not told.
+
+        Raises:
+            ConfigurationError: The engine has a pool of another kind.
+        """
+        now = time.perf_counter()
+        taken = sorted(self._live_pool("watched").check_outs.values(), key=lambda each: each.since)
+        return [
+            ConnectionLeak(each.since, now - each.since, each.task, format_stack(each.stack))
+            for each in taken
+            if now - each.since >= older_than
+        ]
+
+    def _live_pool(self, done: str) -> LivePool:
+        pool = self._engine.async_engine.pool
+        if not isinstance(pool, LivePool):
+            raise ConfigurationError(
+                f"A {type(pool).__name__} cannot be {done}. Leave out poolclass when the engine "
+                "is made."
+            )
+        return pool
 
     async def validate(self) -> bool:
         """Whether the database answers now; never raises for one that does not."""

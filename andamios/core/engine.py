@@ -12,6 +12,7 @@ from andamios.core.connection import ConnectionManager
 from andamios.core.factory import ENGINE_CONFIG, ISOLATION_LEVELS, create_engine
 from andamios.core.hooks import Hooks
 from andamios.core.loop import prefer_uvloop
+from andamios.core.monitor import HealthMonitor
 from andamios.core.session import SessionManager
 from andamios.core.urls import make_url
 from andamios.errors import ConfigurationError
@@ -37,6 +38,7 @@ class AndamiosEngine:
     Args:
         url: A database URL; a bare scheme gets its asynchronous driver.
         uvloop: Whether to make uvloop the event loop where nothing else was chosen.
+        monitor: What watches the pool while the engine is open; default: every 30 seconds.
         options: Any key of :data:`ENGINE_CONFIG` and anything that SQLAlchemy's
             ``create_async_engine`` takes.
 
@@ -55,11 +57,19 @@ class AndamiosEngine:
         42
     """
 
-    def __init__(self, url: str | URL, *, uvloop: bool = True, **options: Any) -> None:
+    def __init__(
+        self,
+        url: str | URL,
+        *,
+        uvloop: bool = True,
+        monitor: HealthMonitor | None = None,
+        **options: Any,
+    ) -> None:
         self._url = make_url(url)
         self._async_engine = create_engine(self._url, options)
         self._hooks = Hooks(self._async_engine.sync_engine)
         self._connections = ConnectionManager(self)
+        self._monitor = monitor or HealthMonitor()
         if uvloop:
             prefer_uvloop()
 
@@ -173,12 +183,14 @@ class AndamiosEngine:
             await connection.run_sync(_metadata(base).drop_all, tables=_tables(base))
 
     async def open(self) -> None:
-        """Connect once, so that a wrong address, user or password shows now."""
+        """Connect once, so that a wrong address shows now, and start the monitor."""
         async with self._connections.acquire():
             pass
+        self._monitor.start(self)
 
     async def close(self) -> None:
         """Close the pool; connections that are in use are closed when they come back."""
+        await self._monitor.stop()
         await self._async_engine.dispose()
 
     async def __aenter__(self) -> Self:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Table, event, exc
 
 from andamios.core.commits import mark_commit_errors, name_lost_commit
+from andamios.core.tls import explain
 from andamios.core.translation import translate, unclassified
 from andamios.errors import AndamiosError, ConfigurationError, ConnectionFailedError
 
@@ -28,7 +29,8 @@ def translate_errors(engine: AsyncEngine) -> None:
         try:
             return dialect.connect(*args, **options)
         except (OSError, TimeoutError, dialect.loaded_dbapi.Error) as error:
-            raise _connection_failed(engine.url, error) from error
+            advice = explain(error) if options.get("ssl") else None
+            raise _connection_failed(engine.url, error, advice) from error
         except (TypeError, ValueError) as error:
             message = f"The driver refuses an option of the URL or of connect_args: {error}"
             raise ConfigurationError(message) from error
@@ -54,14 +56,14 @@ def _translate(context: ExceptionContext) -> AndamiosError | None:
 
 def _written_table(context: ExceptionContext) -> Table | None:
     compiled: Any = getattr(context.execution_context, "compiled", None)
-    if compiled is None or compiled.isdelete:
-        # What a DELETE breaks is a rule of the tables that refer to this one.
+    if compiled is None or getattr(compiled, "isdelete", True):
+        # What a DELETE breaks is a rule of the tables that refer to this one; DDL writes no rows.
         return None
     table = getattr(getattr(compiled, "statement", None), "table", None)
     return table if isinstance(table, Table) else None
 
 
-def _connection_failed(url: URL, error: BaseException) -> ConnectionFailedError:
+def _connection_failed(url: URL, error: BaseException, advice: str | None) -> ConnectionFailedError:
     known = translate(error, is_disconnect=True)
     where = f"{url.host}:{url.port}" if url.host and url.port else url.host or url.database
     # An OSError names an address and a reason, never a secret; a driver's text may
@@ -72,5 +74,5 @@ def _connection_failed(url: URL, error: BaseException) -> ConnectionFailedError:
     if url.get_backend_name() == "sqlite":
         hint = "Does the folder exist, and may this user write to it and to the file?"
     return ConnectionFailedError(
-        f"Cannot connect to {where}. {hint}", code=known.code if known else None
+        f"Cannot connect to {where}. {advice or hint}", code=known.code if known else None
     )

@@ -12,15 +12,20 @@ from sqlalchemy.pool import QueuePool
 
 from andamios.core import mysql, postgresql, sqlite
 from andamios.core.events import translate_errors
-from andamios.core.pool import check_on_checkout
+from andamios.core.passwords import ask_for_password
+from andamios.core.ping import check_on_checkout
+from andamios.core.pool import LivePool
+from andamios.core.tls import secure, take_tls
 from andamios.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import Pool
 
-__all__ = ["ENGINE_CONFIG", "ISOLATION_LEVELS", "create_engine"]
+__all__ = ["ENGINE_CONFIG", "ISOLATION_LEVELS", "check_sizes", "create_engine"]
 
 ISOLATION_LEVELS = ("READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE")
 
@@ -45,23 +50,35 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     Raises:
         ConfigurationError: An option is wrong.
     """
-    options = {**_defaults(options.get("poolclass")), **options}
+    options = {"poolclass": LivePool} | options
+    options = _defaults(options["poolclass"]) | options
     backend = url.get_backend_name()
     if backend == "sqlite" and sqlite.is_memory(url):
         url = sqlite.shared_memory_url(url)
     defaults = {"sqlite": sqlite.connect_args, "mysql": mysql.connect_args}
     defaults["mariadb"] = mysql.connect_args
     arguments = defaults[backend]() if backend in defaults else {}
+    if url.get_driver_name() == "aiomysql":
+        arguments["async_creator_fn"] = mysql.connect
     arguments |= options.pop("connect_args", {})
+    url, tls = take_tls(url, options, arguments)
+    password_provider = options.pop("password_provider", None)
     pre_ping = options.pop("pool_pre_ping")
-    _check(options)
+    check_sizes(options)
+    _check_isolation(options)
     # What is no JSON is refused everywhere, as servers do.
     options.setdefault("json_serializer", partial(json.dumps, allow_nan=False))
+    options.setdefault("hide_parameters", True)  # values belong into no log
     try:
         engine = create_async_engine(url, connect_args=arguments, **options)
     except (ArgumentError, KeyError, TypeError, ValueError) as error:
         message = f"An option for the engine is wrong: {error}"
         raise ConfigurationError(message) from error
+    # Before the listener that connects.
+    if tls is not None:
+        secure(engine, tls)
+    if password_provider is not None:
+        ask_for_password(engine, password_provider)
     translate_errors(engine)
     if backend == "sqlite":
         sqlite.prepare(engine)
@@ -74,11 +91,20 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     return engine
 
 
-def _check(options: dict[str, Any]) -> None:
+def check_sizes(options: Mapping[str, Any]) -> None:
+    """
+    Check ``pool_size`` and ``max_overflow``, where they are given.
+
+    Raises:
+        ConfigurationError: One of them is no whole number, or too small.
+    """
     for key, least in {"pool_size": 1, "max_overflow": -1}.items():
         value = options.get(key, least)
         if not isinstance(value, int) or value < least:
             raise ConfigurationError(f"{key} is a whole number from {least}, not {value!r}.")
+
+
+def _check_isolation(options: Mapping[str, Any]) -> None:
     level = options.get("isolation_level")
     if level is not None and level not in {*ISOLATION_LEVELS, "AUTOCOMMIT"}:
         raise ConfigurationError(
@@ -86,8 +112,8 @@ def _check(options: dict[str, Any]) -> None:
         )
 
 
-def _defaults(pool: type[Pool] | None) -> dict[str, Any]:
-    if pool is None or issubclass(pool, QueuePool):
+def _defaults(pool: type[Pool]) -> dict[str, Any]:
+    if issubclass(pool, LivePool | QueuePool):
         return ENGINE_CONFIG
     # Other pools have no size.
     return {k: v for k, v in ENGINE_CONFIG.items() if k not in {"pool_size", "max_overflow"}}

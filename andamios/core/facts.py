@@ -8,7 +8,10 @@ listens: ``engine.hooks.listen(QueryFinished, listener)``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    from andamios.core.pool import PoolStats
 
 __all__ = [
     "CommitStarted",
@@ -16,6 +19,7 @@ __all__ = [
     "ConnectionTaken",
     "Fact",
     "Outcome",
+    "PoolMeasured",
     "QueryFinished",
     "TransactionEnded",
 ]
@@ -94,6 +98,23 @@ class TransactionEnded:
     duration: float
 
 
+@dataclass(frozen=True, slots=True)
+class PoolMeasured:
+    """
+    The engine's health monitor counted the connections, as it does now and then.
+
+    Args:
+        stats: The counts.
+    """
+
+    stats: PoolStats
+
+
 Fact: TypeAlias = (
-    QueryFinished | ConnectionTaken | ConnectionReturned | CommitStarted | TransactionEnded
+    QueryFinished
+    | ConnectionTaken
+    | ConnectionReturned
+    | CommitStarted
+    | TransactionEnded
+    | PoolMeasured
 )

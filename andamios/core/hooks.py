@@ -22,9 +22,11 @@ from andamios.core.facts import (
     ConnectionTaken,
     Fact,
     Outcome,
+    PoolMeasured,
     QueryFinished,
     TransactionEnded,
 )
+from andamios.core.pool import LivePool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -136,6 +138,11 @@ class Hooks:
         event.listen(self._engine, "after_cursor_execute", finished)
         event.listen(self._engine, "handle_error", failed)
 
+    def _announce_waits(self) -> None:
+        pool = self._engine.pool
+        if isinstance(pool, LivePool):
+            pool.on_taken = lambda waited: self.announce(ConnectionTaken(waited))
+
     def _announce_returns(self) -> None:
         def taken(_connection: Any, record: Any, _proxy: Any) -> None:
             record.info[TAKEN] = time.perf_counter()
@@ -198,14 +205,11 @@ class Hooks:
             self.announce(TransactionEnded(number, outcome, time.perf_counter() - began))
 
 
-def _announced_by_the_pool(_hooks: Hooks) -> None:
-    """Do nothing: the pool measures its waits itself."""
-
-
 _SOURCES: dict[type[Any], Callable[[Hooks], None]] = {
     QueryFinished: Hooks._announce_queries,  # noqa: SLF001  this very class
-    ConnectionTaken: _announced_by_the_pool,
+    ConnectionTaken: Hooks._announce_waits,  # noqa: SLF001
     ConnectionReturned: Hooks._announce_returns,  # noqa: SLF001
     CommitStarted: Hooks._announce_transactions,  # noqa: SLF001
     TransactionEnded: Hooks._announce_transactions,  # noqa: SLF001
+    PoolMeasured: lambda _hooks: None,  # announced by HealthMonitor
 }

@@ -1,61 +1,294 @@
 """
-Keeping broken connections out of the hands of those who take one from the pool.
+The pool of connections, which can be resized while it works.
 
-SQLAlchemy's own pre-ping asks the server before every use, which costs a round trip each
-time. Here a closed transport is replaced without asking, and only a connection that lay
-idle for over a second is asked.
+SQLAlchemy's own pool has a size for life, and newcomers may overtake those who wait. Here
+a connection that comes back is handed to whoever waits longest, growing lets waiting tasks
+open connections at once, and each check-out remembers where it was made.
+
+This is the one file, beside ``plans/``, that overrides private names of SQLAlchemy: those
+in :data:`PRIVATE_NAMES`, which a test watches.
 """
 
 from __future__ import annotations
 
+import asyncio
 import time
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self
 
-from sqlalchemy import event, exc
+from sqlalchemy import exc
+from sqlalchemy.pool import Pool
+from sqlalchemy.util.concurrency import await_only
+
+from andamios.core.stacks import Stack, stack_of_caller
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from collections.abc import Callable
 
-__all__ = ["IDLE_BEFORE_PING", "check_on_checkout"]
+    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
 
-IDLE_BEFORE_PING = 1.0
-"""A connection that was idle for longer than this is pinged, in seconds."""
+__all__ = ["PRIVATE_NAMES", "CheckOut", "LivePool", "PoolStats"]
 
-
-def check_on_checkout(engine: AsyncEngine) -> None:
-    """Check every connection that leaves the pool, and replace it if it is broken."""
-    sync_engine = engine.sync_engine
-    dialect = sync_engine.dialect
-
-    def remember(_connection: Any, record: Any) -> None:
-        record.info["andamios_idle_since"] = time.monotonic()
-
-    def check(connection: Any, record: Any, _proxy: Any) -> None:
-        since = record.info.pop("andamios_idle_since", None)
-        if since is None:
-            return
-        if _is_closed(record.driver_connection):
-            raise exc.DisconnectionError
-        if time.monotonic() - since > IDLE_BEFORE_PING and not _answers(dialect, connection):
-            # The server was probably restarted: the others of this age are broken too.
-            raise exc.InvalidatePoolError
-
-    event.listen(sync_engine, "checkin", remember)
-    event.listen(sync_engine, "checkout", check)
+PRIVATE_NAMES = (
+    "_create_connection",
+    "_creator",
+    "_dialect",
+    "_do_get",
+    "_do_return_conn",
+    "_is_asyncio",
+    "_orig_logging_name",
+    "_pre_ping",
+    "_recycle",
+    "_reset_on_return",
+)
+"""What of SQLAlchemy's ``Pool`` is used here though it is private."""
 
 
-def _is_closed(driver_connection: Any) -> bool:
-    is_closed = getattr(driver_connection, "is_closed", None)  # asyncpg
-    if callable(is_closed):
-        return bool(is_closed())
-    # aiomysql notices only when it reads, though the loop has seen the end of the stream;
-    # at_eof() would be false while MariaDB's last words lie in the buffer.
-    reader = getattr(driver_connection, "_reader", None)
-    return bool(getattr(reader, "_eof", False))
+@dataclass(frozen=True, slots=True)
+class PoolStats:
+    """
+    How many connections a pool has, at one moment.
+
+    Args:
+        size: Connections that are kept.
+        idle: Connections in the pool.
+        in_use: Connections that somebody holds.
+        overflow: Connections above ``size`` that exist now.
+        waiting: Tasks that wait for a connection.
+    """
+
+    size: int
+    idle: int
+    in_use: int
+    overflow: int
+    waiting: int = 0
 
 
-def _answers(dialect: Any, connection: Any) -> bool:
-    try:
-        return bool(dialect.do_ping(connection))
-    except dialect.loaded_dbapi.Error:
-        return False
+@dataclass(frozen=True, slots=True)
+class CheckOut:
+    """Who has a connection: since when (``time.perf_counter``), from where, in which task."""
+
+    since: float
+    stack: Stack
+    task: str | None
+
+
+class LivePool(Pool):
+    """
+    A pool for asyncio that hands over fairly and can be resized.
+
+    Args:
+        creator: Makes a connection; SQLAlchemy passes it.
+        pool_size: Connections that are kept; 0 keeps none.
+        max_overflow: Connections above that, closed when they come back; -1: no limit.
+        timeout: Seconds to wait for a connection.
+        use_lifo: Whether the connection that came back last goes out first.
+        options: What SQLAlchemy's ``Pool`` takes.
+    """
+
+    _is_asyncio = True
+
+    def __init__(
+        self,
+        creator: Any,
+        pool_size: int = 5,
+        max_overflow: int = 10,
+        timeout: float = 30.0,
+        use_lifo: bool = False,  # noqa: FBT001, FBT002
+        **options: Any,
+    ) -> None:
+        super().__init__(creator, **options)
+        self._size = pool_size
+        self.max_overflow = max_overflow
+        self._timeout = timeout
+        self._use_lifo = use_lifo
+        self._open = 0
+        self._idle: deque[ConnectionPoolEntry] = deque()
+        self._waiters: deque[asyncio.Future[ConnectionPoolEntry | None]] = deque()
+        self._condemned: set[ConnectionPoolEntry] = set()
+        self.check_outs: dict[ConnectionPoolEntry, CheckOut] = {}
+        self.on_taken: Callable[[float], None] | None = None
+        self._peak = 0
+
+    def connect(self) -> PoolProxiedConnection:
+        """Take a connection, and say how long that took."""
+        started = time.perf_counter()
+        connection = super().connect()
+        if self.on_taken is not None:
+            self.on_taken(time.perf_counter() - started)
+        return connection
+
+    def resize(self, pool_size: int, max_overflow: int) -> None:
+        """
+        Change the size; called where closing a connection may wait, in SQLAlchemy's greenlet.
+
+        Connections in use are never touched: what is too much is closed when it comes back.
+        """
+        self._size, self.max_overflow = pool_size, max_overflow
+        while self._idle and (len(self._idle) > pool_size or self._open > self.limit()):
+            self._discard(self._idle.popleft())
+        self._let_open()
+
+    def stats(self) -> PoolStats:
+        """Count the connections."""
+        return PoolStats(
+            size=self._size,
+            idle=len(self._idle),
+            in_use=self.checkedout(),
+            overflow=max(self.overflow(), 0),
+            waiting=len(self._waiters),
+        )
+
+    def take_peak(self) -> int:
+        """Give the most connections wanted at once since the last call, waiting ones counted."""
+        peak, self._peak = self._peak, self.checkedout() + len(self._waiters)
+        return peak
+
+    def limit(self) -> float:
+        """Give the number of connections that may exist; infinity where there is no limit."""
+        return self._size + self.max_overflow if self.max_overflow > -1 else float("inf")
+
+    def dispose(self) -> None:
+        """Close what is idle now, and what is in use when it comes back."""
+        self._condemned |= set(self.check_outs)
+        self._open -= len(self.check_outs)
+        self.check_outs.clear()
+        while self._idle:
+            self._discard(self._idle.popleft())
+        self._let_open()
+
+    def recreate(self) -> Self:
+        """Make the pool that takes this one's place; this one keeps nothing from now on."""
+        made = type(self)(
+            self._creator,
+            self._size,
+            max_overflow=self.max_overflow,
+            timeout=self._timeout,
+            use_lifo=self._use_lifo,
+            pre_ping=self._pre_ping,
+            recycle=self._recycle,
+            echo=self.echo,
+            logging_name=self._orig_logging_name,
+            reset_on_return=self._reset_on_return,
+            _dispatch=self.dispatch,
+            dialect=self._dialect,
+        )
+        made.on_taken = self.on_taken
+        self._size, self.max_overflow = 0, -1
+        self._let_open()
+        return made
+
+    def size(self) -> int:
+        """Give the number of connections that are kept."""
+        return self._size
+
+    def timeout(self) -> float:
+        """Give the seconds for which somebody waits."""
+        return self._timeout
+
+    def checkedin(self) -> int:
+        """Count the connections in the pool."""
+        return len(self._idle)
+
+    def checkedout(self) -> int:
+        """Count the connections that somebody holds or opens."""
+        return self._open - len(self._idle)
+
+    def overflow(self) -> int:
+        """Count the connections above the size; negative while there are fewer."""
+        return self._open - self._size
+
+    def status(self) -> str:
+        """Describe the pool in one line."""
+        return str(self.stats())
+
+    def _do_get(self) -> ConnectionPoolEntry:
+        record = self._get()
+        self.check_outs[record] = CheckOut(time.perf_counter(), *stack_of_caller())
+        self._peak = max(self._peak, self.checkedout() + len(self._waiters))
+        return record
+
+    def _get(self) -> ConnectionPoolEntry:
+        if self._idle:
+            return self._idle.pop() if self._use_lifo else self._idle.popleft()
+        if self._open < self.limit():
+            self._open += 1
+            return self._create()
+        return self._wait() or self._create()
+
+    def _create(self) -> ConnectionPoolEntry:
+        try:
+            return self._create_connection()
+        except BaseException:
+            self._open -= 1
+            self._let_open()
+            raise
+
+    def _wait(self) -> ConnectionPoolEntry | None:
+        """Wait for a connection, or for None: the permission to open one."""
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._peak = max(self._peak, self.checkedout() + len(self._waiters))
+        try:
+            return await_only(_within(waiter, self._timeout))
+        except BaseException as error:
+            self._give_up(waiter)
+            if isinstance(error, TimeoutError):
+                raise exc.TimeoutError(
+                    f"No connection came free in {self._timeout} s ({self.status()})", code="3o7r"
+                ) from None
+            raise
+
+    def _give_up(self, waiter: asyncio.Future[ConnectionPoolEntry | None]) -> None:
+        if not waiter.done() or waiter.cancelled():
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+        elif (record := waiter.result()) is not None:
+            self._pass_on(record)
+        else:
+            self._open -= 1
+            self._let_open()
+
+    def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
+        self.check_outs.pop(record, None)
+        if record in self._condemned:
+            self._condemned.discard(record)
+            record.close()
+        else:
+            self._pass_on(record)
+
+    def _pass_on(self, record: ConnectionPoolEntry) -> None:
+        if self._open <= self.limit() and (waiter := self._next_waiter()) is not None:
+            waiter.set_result(record)
+        elif len(self._idle) < self._size and self._open <= self.limit():
+            self._idle.append(record)
+        else:
+            self._discard(record)
+
+    def _discard(self, record: ConnectionPoolEntry) -> None:
+        try:
+            record.close()
+        finally:
+            self._open -= 1
+            self._let_open()
+
+    def _let_open(self) -> None:
+        """Let as many of those who wait open a connection as the size allows."""
+        while self._open < self.limit() and (waiter := self._next_waiter()) is not None:
+            self._open += 1
+            waiter.set_result(None)
+
+    def _next_waiter(self) -> asyncio.Future[ConnectionPoolEntry | None] | None:
+        while self._waiters:
+            waiter = self._waiters.popleft()
+            if not waiter.done() and not waiter.get_loop().is_closed():
+                return waiter
+        return None
+
+
+async def _within(
+    waiter: asyncio.Future[ConnectionPoolEntry | None], seconds: float
+) -> ConnectionPoolEntry | None:
+    async with asyncio.timeout(seconds):
+        return await waiter

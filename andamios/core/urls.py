@@ -46,7 +46,7 @@ def make_url(url: str | URL) -> URL:
         ConfigurationError: The URL cannot be read, or its backend is not supported.
         MissingDependencyError: The driver is not installed.
     """
-    parsed = _parse(url)
+    parsed = _without_shown_password(_parse(url))
     backend, _, driver = parsed.drivername.partition("+")
     if backend not in DRIVERS:
         raise ConfigurationError(
@@ -73,6 +73,15 @@ def _parse(url: str | URL) -> URL:
             "special characters in the password are written as %40 and so on."
         )
         raise ConfigurationError(message) from None
+
+
+def _without_shown_password(url: URL) -> URL:
+    """Put a password of the query, as libpq allows, where the URL's text hides it."""
+    for key in ("password", "passwd"):
+        value = url.query.get(key)
+        if isinstance(value, str):
+            url = url.difference_update_query([key]).set(password=value)
+    return url
 
 
 def _require(driver: str) -> None:

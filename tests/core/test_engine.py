@@ -36,7 +36,7 @@ def test_defaults() -> None:
         "pool_recycle": 3600,
         "echo": False,
     } == ENGINE_CONFIG
-    assert (20, 30, 3600) == (pool.size(), pool._max_overflow, pool._recycle)  # noqa: SLF001
+    assert (20, 30, 3600) == (pool.size(), pool.max_overflow, pool._recycle)  # noqa: SLF001
 
 
 def test_options_override_the_defaults() -> None:

@@ -8,12 +8,13 @@ from sqlalchemy import select, text
 
 from andamios import (
     AndamiosEngine,
+    CommitOutcomeUnknownError,
     ConnectionFailedError,
     ConnectionManager,
     PoolStats,
     PoolTimeoutError,
 )
-from andamios.core import pool
+from andamios.core import ping
 from tests.core.conftest import EngineMaker
 from tests.core.server import Server
 from tests.models.domain import LibWord
@@ -90,7 +91,7 @@ async def test_all_connections_killed_while_idle_for_long(
     """After a pause each one is asked, and one that does not answer condemns the others."""
     if is_sqlite:
         pytest.skip("SQLite has no server")
-    monkeypatch.setattr(pool, "IDLE_BEFORE_PING", 0.0)
+    monkeypatch.setattr(ping, "IDLE_BEFORE_PING", 0.0)
     engine = make_engine(pool_size=3, max_overflow=0)
 
     async def connection_id() -> int:
@@ -119,7 +120,7 @@ async def test_idle_connection_is_not_pinged_at_once(
         await engine.open()
     assert [] == pings
     if server.backend != "sqlite":
-        monkeypatch.setattr(pool, "IDLE_BEFORE_PING", 0.0)
+        monkeypatch.setattr(ping, "IDLE_BEFORE_PING", 0.0)
         await engine.open()
         assert [1] == pings
 
@@ -128,7 +129,7 @@ async def test_pre_ping_can_be_turned_off(
     make_engine: EngineMaker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """``pool_pre_ping=False`` asks never."""
-    monkeypatch.setattr(pool, "IDLE_BEFORE_PING", 0.0)
+    monkeypatch.setattr(ping, "IDLE_BEFORE_PING", 0.0)
     engine = make_engine(pool_pre_ping=False)
     monkeypatch.setattr(engine.async_engine.dialect, "do_ping", None)
     for _ in range(2):
@@ -156,7 +157,7 @@ async def test_connection_killed_while_in_use(
 async def test_connection_killed_before_the_commit(
     make_engine: EngineMaker, server: Server, is_sqlite: bool
 ) -> None:
-    """A block whose connection broke fails, and leaves the pool whole."""
+    """A block whose COMMIT met a dead connection says that nobody knows, and leaves the pool whole."""
     if is_sqlite:
         pytest.skip("SQLite has no server")
     engine = make_engine(pool_size=1, max_overflow=0)
@@ -167,7 +168,7 @@ async def test_connection_killed_before_the_commit(
             await session.flush()
             await server.kill(await server.connection_id(session))
 
-    with pytest.raises(ConnectionFailedError):
+    with pytest.raises(CommitOutcomeUnknownError):
         await work()
     async with engine.session() as session:
         assert [] == list(await session.scalars(select(LibWord)))

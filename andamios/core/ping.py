@@ -1,0 +1,61 @@
+"""
+Keeping broken connections out of the hands of those who take one from the pool.
+
+SQLAlchemy's own pre-ping asks the server before every use, which costs a round trip each
+time. Here a closed transport is replaced without asking, and only a connection that lay
+idle for over a second is asked.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import event, exc
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+__all__ = ["IDLE_BEFORE_PING", "check_on_checkout"]
+
+IDLE_BEFORE_PING = 1.0
+"""A connection that was idle for longer than this is pinged, in seconds."""
+
+
+def check_on_checkout(engine: AsyncEngine) -> None:
+    """Check every connection that leaves the pool, and replace it if it is broken."""
+    sync_engine = engine.sync_engine
+    dialect = sync_engine.dialect
+
+    def remember(_connection: Any, record: Any) -> None:
+        record.info["andamios_idle_since"] = time.monotonic()
+
+    def check(connection: Any, record: Any, _proxy: Any) -> None:
+        since = record.info.pop("andamios_idle_since", None)
+        if since is None:
+            return
+        if _is_closed(record.driver_connection):
+            raise exc.DisconnectionError
+        if time.monotonic() - since > IDLE_BEFORE_PING and not _answers(dialect, connection):
+            # The server was probably restarted: the others of this age are broken too.
+            raise exc.InvalidatePoolError
+
+    event.listen(sync_engine, "checkin", remember)
+    event.listen(sync_engine, "checkout", check)
+
+
+def _is_closed(driver_connection: Any) -> bool:
+    is_closed = getattr(driver_connection, "is_closed", None)  # asyncpg
+    if callable(is_closed):
+        return bool(is_closed())
+    # aiomysql notices only when it reads, though the loop has seen the end of the stream;
+    # at_eof() would be false while MariaDB's last words lie in the buffer.
+    reader = getattr(driver_connection, "_reader", None)
+    return bool(getattr(reader, "_eof", False))
+
+
+def _answers(dialect: Any, connection: Any) -> bool:
+    try:
+        return bool(dialect.do_ping(connection))
+    except dialect.loaded_dbapi.Error:
+        return False
