@@ -23,6 +23,7 @@ from andamios.queries.compose import executed, plain
 from andamios.queries.fields import field, mapper_of
 from andamios.queries.filters import conditions_of
 from andamios.queries.loading import Load
+from andamios.queries.planning.explain import explain
 from andamios.queries.scope import (
     read,
     read_scope,
@@ -36,7 +37,10 @@ from andamios.queries.values import is_expression, whole_number
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
+    from sqlalchemy.ext.asyncio import AsyncSession
+
     from andamios.queries.pages import CursorPage, Page
+    from andamios.queries.planning.plan import QueryPlan
     from andamios.queries.scope import Bind
 
 __all__ = ["QueryBuilder"]
@@ -324,6 +328,21 @@ class QueryBuilder(Generic[T]):
         """
         async with write_scope(self._bind, self._spec.model) as session:
             return await writing.delete_rows(session, self._spec)
+
+    async def explain(self, *, analyze: bool = False) -> QueryPlan:
+        """
+        Give the database's plan for what ``execute`` sends, with the values bound as ever.
+
+        Args:
+            analyze: Run the statement too and count the rows of each node, where the
+                database can: PostgreSQL, MySQL 9 and MariaDB.
+        """
+
+        async def ask(session: AsyncSession, spec: QuerySpec) -> QueryPlan:
+            statement = executed(spec, reading.dialect_of(session, spec))
+            return await explain(session, statement, analyze=analyze)
+
+        return await self._read(ask)
 
     def statement(self) -> sa.Select[Any]:
         """Give SQLAlchemy's ``Select``, for what the builder has no word for."""

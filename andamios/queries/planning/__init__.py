@@ -1,0 +1,6 @@
+"""How a database means to answer a query: plans, and asking for them."""
+
+from andamios.queries.planning.explain import explain
+from andamios.queries.planning.plan import QueryPlan
+
+__all__ = ["QueryPlan", "explain"]
