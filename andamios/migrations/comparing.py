@@ -8,10 +8,11 @@ right column on every backend; ``batch_alter_table`` is used for the same reason
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard
 
 from alembic.autogenerate import RevisionContext, produce_migrations
 from alembic.config import Config
+from alembic.operations import ops
 from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Numeric
@@ -96,7 +97,27 @@ def compare(
     with EnvironmentContext(Config(), scripts, fn=collect, dont_mutate=True) as environment:
         environment.configure(**options)
         environment.run_migrations()
+    for script in revision.generated_revisions:
+        for container in (*script.upgrade_ops_list, *script.downgrade_ops_list):
+            _leave_indexes_to_tables(container)
     return revision
+
+
+def _leave_indexes_to_tables(container: ops.OpContainer) -> None:
+    """Drop no index just before its table: MySQL refuses that where a foreign key needs it."""
+    dropped = {(each.schema, each.table_name) for each in container.ops if _drops(each)}
+    for each in container.ops:
+        if isinstance(each, ops.ModifyTableOps) and (each.schema, each.table_name) in dropped:
+            each.ops = [op for op in each.ops if not isinstance(op, ops.DropIndexOp)]
+    container.ops = [op for op in container.ops if not _is_empty(op)]
+
+
+def _drops(operation: Any) -> TypeGuard[ops.DropTableOp]:
+    return isinstance(operation, ops.DropTableOp)
+
+
+def _is_empty(operation: Any) -> bool:
+    return isinstance(operation, ops.ModifyTableOps) and not operation.ops
 
 
 def _lines(diff: Any) -> list[str]:

@@ -1,14 +1,15 @@
 """Fixtures for migrations: a database without tables, and a folder of scripts."""
 
+import asyncio
 import textwrap
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import pytest
 import pytest_asyncio
-from sqlalchemy import MetaData
+from sqlalchemy import MetaData, inspect
 
 from andamios import AndamiosEngine
 from andamios.migrations import MigrationManager
@@ -16,7 +17,7 @@ from andamios.models.tables import NAMING_CONVENTION
 from harness.databases import TestDatabaseManager
 
 ManagerMaker: TypeAlias = Callable[..., MigrationManager]
-ScriptWriter: TypeAlias = Callable[..., str]
+ScriptWriter: TypeAlias = Callable[..., Awaitable[str]]
 
 
 @pytest_asyncio.fixture
@@ -57,9 +58,8 @@ def write_script(directory: Path) -> ScriptWriter:
     """Write scripts by hand, each following the one before."""
     written: list[str] = []
 
-    def write(upgrade: str, downgrade: str = "pass", *, revision: str = "") -> str:
+    async def write(upgrade: str, downgrade: str = "pass", *, revision: str = "") -> str:
         versions = directory / "versions"
-        versions.mkdir(parents=True, exist_ok=True)
         down: Any = written[-1] if written else None
         revision = revision or f"r{len(written) + 1}"
         parts = [
@@ -73,8 +73,19 @@ def write_script(directory: Path) -> ScriptWriter:
             "def downgrade():",
             textwrap.indent(textwrap.dedent(downgrade).strip(), "    "),
         ]
-        (versions / f"{revision}.py").write_text("\n".join(parts), encoding="utf-8")
+
+        def save() -> None:
+            versions.mkdir(parents=True, exist_ok=True)
+            (versions / f"{revision}.py").write_text("\n".join(parts), encoding="utf-8")
+
+        await asyncio.to_thread(save)
         written.append(revision)
         return revision
 
     return write
+
+
+async def table_names(engine: AndamiosEngine) -> set[str]:
+    """Look which tables a database has."""
+    async with engine.connections.acquire() as connection:
+        return set(await connection.run_sync(lambda sync: inspect(sync).get_table_names()))

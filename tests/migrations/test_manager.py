@@ -1,12 +1,17 @@
+import asyncio
 import datetime as dt
 import decimal
 import enum
+import io
 import uuid
 from pathlib import Path
 from typing import Annotated, Literal
 
+import alembic.command
 import pytest
 import sqlalchemy as sa
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
 from pydantic import Field
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -20,6 +25,7 @@ from andamios import (
     VersioningMixin,
 )
 from andamios.migrations import MigrationManager
+from tests.migrations.conftest import ScriptWriter, table_names
 
 
 class MigrationsBase(BaseModel, DeclarativeBase):
@@ -71,6 +77,170 @@ async def test_every_type_survives_the_way_through_a_script(
     with pytest.raises(MigrationError, match="Nothing to do"):
         await manager.generate_migration("Nothing")
     assert [revision] == await manager.rollback_migration("base")
-    async with empty_engine.connections.acquire() as connection:
-        names = await connection.run_sync(lambda sync: sa.inspect(sync).get_table_names())
-    assert ["alembic_version"] == names
+    assert {"alembic_version"} == await table_names(empty_engine)
+
+
+async def test_history_says_what_is_applied(
+    manager: MigrationManager, write_script: ScriptWriter
+) -> None:
+    """Scripts and database are put side by side, before, halfway and after."""
+    first = await write_script(
+        "op.create_table('one', sa.Column('id', sa.Integer, primary_key=True))"
+    )
+    second = await write_script(
+        "op.create_table('two', sa.Column('id', sa.Integer, primary_key=True))"
+    )
+    assert [False, False] == [each.is_applied for each in await manager.history()]
+    assert [first] == await manager.apply_migrations("+1")
+    records = await manager.history()
+    assert [(first, None, True, False), (second, first, False, True)] == [
+        (each.revision, each.down_revision, each.is_applied, each.is_head) for each in records
+    ]
+    assert "Step r2." == records[1].message
+    assert "r2.py" == records[1].path.name
+
+
+async def test_progress_is_told(manager: MigrationManager, write_script: ScriptWriter) -> None:
+    """After each migration, with the number done and the number of all."""
+    for _ in range(3):
+        await write_script("op.execute('SELECT 1')")
+    told: list[tuple[str, int, int]] = []
+    applied = await manager.apply_migrations(
+        progress=lambda record, done, total: told.append((record.revision, done, total))
+    )
+    assert [("r1", 1, 3), ("r2", 2, 3), ("r3", 3, 3)] == told
+    assert ["r1", "r2", "r3"] == applied
+
+
+async def test_rollback_to_a_revision(
+    manager: MigrationManager, empty_engine: AndamiosEngine, write_script: ScriptWriter
+) -> None:
+    """Only what came after it is undone, the newest first."""
+    for name in ("one", "two", "three"):
+        await write_script(
+            f"op.create_table('{name}', sa.Column('id', sa.Integer, primary_key=True))",
+            f"op.drop_table('{name}')",
+        )
+    await manager.apply_migrations()
+    assert ["r3", "r2"] == await manager.rollback_migration("r1")
+    assert {"alembic_version", "one"} == await table_names(empty_engine)
+    with pytest.raises(MigrationError, match=r"'nope'.*r1, r2, r3"):
+        await manager.rollback_migration("nope")
+    with pytest.raises(MigrationError, match="r3"):
+        await manager.rollback_migration("r3")
+
+
+async def test_a_database_that_lags_cannot_be_compared(
+    manager: MigrationManager, write_script: ScriptWriter
+) -> None:
+    """What it lacks would be generated again."""
+    await write_script("op.execute('SELECT 1')")
+    with pytest.raises(MigrationError, match="apply_migrations"):
+        await manager.generate_migration("more")
+
+
+async def test_no_directory(manager: MigrationManager, directory: Path) -> None:
+    """The error says where it was looked for."""
+    with pytest.raises(MigrationError, match="generate_migration"):
+        await manager.apply_migrations()
+    assert not await asyncio.to_thread(directory.exists)
+
+
+async def test_stamp(
+    manager: MigrationManager, empty_engine: AndamiosEngine, write_script: ScriptWriter
+) -> None:
+    """The revision is written down, and nothing is run."""
+    await write_script("op.create_table('one', sa.Column('id', sa.Integer, primary_key=True))")
+    await manager.stamp("head")
+    assert [] == await manager.apply_migrations()
+    assert {"alembic_version"} == await table_names(empty_engine)
+    with pytest.raises(MigrationError, match="r1"):
+        await manager.stamp("nope")
+
+
+async def test_sql_runs_nothing(
+    manager: MigrationManager, empty_engine: AndamiosEngine, write_script: ScriptWriter
+) -> None:
+    """The SQL starts at the revision that the database is at."""
+    await write_script("op.create_table('one', sa.Column('id', sa.Integer, primary_key=True))")
+    await write_script("op.create_table('two', sa.Column('id', sa.Integer, primary_key=True))")
+    await manager.apply_migrations("r1")
+    found = await manager.sql()
+    assert "CREATE TABLE two" in found
+    assert "CREATE TABLE one" not in found
+    assert "UPDATE alembic_version SET version_num='r2'" in found
+    assert {"alembic_version", "one"} == await table_names(empty_engine)
+
+
+async def test_a_failing_migration_leaves_nothing_or_says_what(
+    manager: MigrationManager, empty_engine: AndamiosEngine, write_script: ScriptWriter
+) -> None:
+    """Those before it stay, of itself nothing; MySQL's error lists the DDL that stays."""
+    await write_script("op.create_table('one', sa.Column('id', sa.Integer, primary_key=True))")
+    await write_script("""
+        op.create_table('two', sa.Column('id', sa.Integer, primary_key=True))
+        op.execute("INSERT INTO one VALUES (42)")
+        op.execute("INSERT INTO nowhere VALUES ('secret')")
+    """)
+    with pytest.raises(MigrationError, match=r"Migration r2 in .*r2\.py failed") as caught:
+        await manager.apply_migrations()
+    assert ["r1"] == [each.revision for each in await manager.history() if each.is_applied]
+    names = await table_names(empty_engine)
+    if empty_engine.backend == "mysql":
+        assert "stay, and running it again repeats them: CREATE TABLE two" in str(caught.value)
+        assert "two" in names
+    else:
+        assert "Nothing of it stays" in str(caught.value)
+        assert "two" not in names
+    async with empty_engine.session(read_only=True) as session:
+        assert 0 == await session.scalar(sa.text("SELECT count(*) FROM one"))
+
+
+async def test_check_names_what_differs(
+    manager: MigrationManager, tables: sa.MetaData, write_script: ScriptWriter
+) -> None:
+    """One readable line a difference."""
+    sa.Table(
+        "one", tables, sa.Column("id", sa.Integer, primary_key=True), sa.Column("b", sa.Integer)
+    )
+    sa.Table("new", tables, sa.Column("id", sa.Integer, primary_key=True))
+    await write_script("""
+        op.create_table('one', sa.Column('id', sa.Integer, primary_key=True),
+                        sa.Column('a', sa.Integer), sa.Column('b', sa.String(20)))
+        op.create_table('old', sa.Column('id', sa.Integer, primary_key=True))
+    """)
+    await manager.apply_migrations()
+    lines = sorted(await manager.check())
+    assert [
+        "column one.a is in no model",
+        "table new is missing in the database",
+        "table old is in no model",
+    ] == [line for line in lines if "one.b" not in line]
+    assert any(line.startswith("column one.b: type is") for line in lines)
+
+
+async def test_alembics_own_directory_and_commands_go_on(
+    empty_engine: AndamiosEngine, directory: Path, tables: sa.MetaData, backend: str
+) -> None:
+    """A directory of `alembic init` is taken as it is, and Alembic reads our version table."""
+    if backend != "sqlite":
+        pytest.skip("Alembic's command line is the same everywhere")
+    sa.Table("one", tables, sa.Column("id", sa.Integer, primary_key=True))
+
+    def initialise() -> None:
+        ini = directory.with_name("alembic.ini")
+        alembic.command.init(Config(str(ini), stdout=io.StringIO()), str(directory))
+
+    await asyncio.to_thread(initialise)
+    manager = MigrationManager(empty_engine, directory, metadata=tables)
+    revision = await manager.generate_migration("one")
+    await manager.apply_migrations()
+
+    def current() -> str | None:
+        engine = sa.create_engine(f"sqlite:///{empty_engine.url.database}")
+        with engine.connect() as connection:
+            found = MigrationContext.configure(connection).get_current_revision()
+        engine.dispose()
+        return found
+
+    assert revision == await asyncio.to_thread(current)
