@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Mapper
 
-__all__ = ["FieldRule", "check_fields", "checked_values", "rules_of"]
+__all__ = ["FieldRule", "annotations_of", "check_fields", "checked_values", "rules_of"]
 
 PYDANTIC_VALIDATORS = (
     pydantic.AfterValidator,
@@ -112,6 +112,11 @@ def rules_of(model: type[Any]) -> dict[str, FieldRule]:
             if any(isinstance(item, RULES) for item in _metadata(annotation))
         }
     return _rules[model]
+
+
+def annotations_of(model: type[Any]) -> dict[str, Any]:
+    """Give what stands inside ``Mapped[…]`` by field, rules included; any class may be asked."""
+    return dict(_mapped_annotations(model))
 
 
 def checked_values(model: type[Any], values: Mapping[str, Any]) -> Mapping[str, Any]:
