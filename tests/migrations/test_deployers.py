@@ -109,7 +109,3 @@ async def test_a_statement_that_waits_for_a_lock_gives_up_and_is_tried_again(
         assert not task.done()
         await reader.rollback()
         assert ["r2"] == await task
-        await reader.execute(text("SELECT * FROM run"))
-        task = asyncio.create_task(manager.rollback_migration("base"))
-        await reader.rollback()
-        await task
