@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic.operations import ops
 
@@ -23,7 +23,6 @@ from andamios.migrations.rules import RULES, table_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from alembic.operations.ops import MigrateOperation
     from alembic.script import Script, ScriptDirectory
 
 __all__ = ["LintFinding", "lint_scripts"]
@@ -87,10 +86,10 @@ def _lint(script: Script, backend: str) -> Iterator[LintFinding]:
             created.add(operation.table_name)
         elif not is_new:
             for rule, judge in RULES.items():
-                reason = None if rule in allowed else judge(operation, backend)
-                if reason is not None:
+                advice = None if rule in allowed else judge(operation, backend)
+                if advice is not None:
                     named = _described(operation)
-                    yield LintFinding(script.revision, path, rule, named, reason)
+                    yield LintFinding(script.revision, path, rule, named, advice)
 
 
 def _allowed(source: str) -> set[str]:
@@ -98,7 +97,7 @@ def _allowed(source: str) -> set[str]:
     return {name for names in found for name in re.split(r"[,\s]+", names) if name}
 
 
-def _described(operation: MigrateOperation) -> str:
+def _described(operation: Any) -> str:
     kind = type(operation).__name__.removesuffix("Op")
     words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()
     column = getattr(operation, "column_name", None) or getattr(

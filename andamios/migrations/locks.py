@@ -48,7 +48,7 @@ _alembic = threading.Lock()
 async def alembic_alone() -> AsyncIterator[None]:
     """Have ``alembic.op``, which is one object for the whole process, to oneself."""
     # Other loops and threads may hold it, so that a lock of asyncio would not do.
-    while not _alembic.acquire(blocking=False):
+    while not _alembic.acquire(blocking=False):  # noqa: ASYNC110
         await asyncio.sleep(0.01)
     try:
         yield

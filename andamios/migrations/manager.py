@@ -13,7 +13,7 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData
 
-from andamios.errors import AndamiosError, MigrationError
+from andamios.errors import MigrationError
 from andamios.migrations.comparing import compare, differences
 from andamios.migrations.lint import lint_scripts
 from andamios.migrations.locks import alembic_alone, only_deployer

@@ -17,8 +17,10 @@ from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationStep
 from alembic.util import CommandError
 from sqlalchemy import event
+from sqlalchemy.exc import CompileError, NoSuchTableError
 
 from andamios.errors import AndamiosError, DeadlockError, MigrationError
+from andamios.migrations.collations import keeping_collations
 from andamios.migrations.repair import drop_invalid
 from andamios.migrations.scripts import explaining
 from andamios.migrations.session import broken_references, check_references
@@ -92,8 +94,8 @@ class Run:
         if self.step is not None:
             script = self.step.revision
             where = f"Migration {script.revision} in {getattr(script, 'path', '?')}"
-        # Only our errors and Alembic's are known to quote no values.
-        is_safe = isinstance(error, AndamiosError | CommandError)
+        # Of these it is known that they quote no values.
+        is_safe = isinstance(error, AndamiosError | CommandError | CompileError | NoSuchTableError)
         reason = f"{error}".rstrip(".") if is_safe else type(error).__name__
         ddl = [each for each in self.kept if each.split(maxsplit=1)[0].lower() in DDL]
         left = "Nothing of it stays."
@@ -138,7 +140,7 @@ def run_next(connection: Connection, scripts: ScriptDirectory, plan: Plan, run: 
             transactional_ddl=connection.dialect.name in TRANSACTIONAL,
             on_version_apply=lambda ctx, **_: check_references(ctx.connection, before),
         )
-        with _noting(connection, run), environment.begin_transaction():
+        with _noting(connection, run), keeping_collations(), environment.begin_transaction():
             environment.run_migrations()
     return run.step is not None
 
@@ -154,7 +156,11 @@ def _noting(connection: Connection, run: Run) -> Iterator[None]:
     def commit(_connection: Any) -> None:
         run.commit()
 
-    listeners = {"after_cursor_execute": note, "before_execute": repair, "commit": commit}
+    listeners: dict[str, Callable[..., None]] = {
+        "after_cursor_execute": note,
+        "before_execute": repair,
+        "commit": commit,
+    }
     for name, listener in listeners.items():
         event.listen(connection, name, listener)
     try:

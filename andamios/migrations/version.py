@@ -170,10 +170,12 @@ def _incompatibilities(
     scripts: ScriptDirectory, target: str, metadata: MetaData, backend: str
 ) -> list[str]:
     with explaining(scripts):
-        script = scripts.get_revision(target)
-        before = () if script is None else scripts.get_revisions(script.down_revision)
+        wanted = scripts.get_revisions(target)
+        before = [
+            down for each in wanted for down in scripts.get_revisions(each.down_revision or ())
+        ]
     found: list[str] = []
-    for each in (script, *before):
+    for each in (*wanted, *before):
         if each is not None:
             chain = reversed(list(scripts.iterate_revisions(each.revision, "base")))
             operations = [op for part in chain for op in record_operations(part, backend)]

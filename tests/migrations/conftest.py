@@ -29,7 +29,7 @@ async def empty_url(database_server: str, worker_name: str) -> AsyncIterator[str
 
 
 @pytest_asyncio.fixture
-async def empty_engine(empty_url: str, ended_threads: None) -> AsyncIterator[AndamiosEngine]:
+async def empty_engine(empty_url: str) -> AsyncIterator[AndamiosEngine]:
     """An engine on that database."""
     async with AndamiosEngine(empty_url, uvloop=False, pool_size=5) as engine:
         yield engine

@@ -9,6 +9,18 @@ from tests.migrations.conftest import ScriptWriter
 
 MADE = "op.create_table('new', sa.Column('a', sa.Integer), sa.Column('b', sa.Integer))\n"
 
+CONCURRENTLY = """
+with op.get_context().autocommit_block():
+    op.create_index('i', 't', ['a'], postgresql_concurrently=True)
+"""
+
+BATCH = """
+with op.batch_alter_table('t') as batch:
+    batch.drop_column('a')
+    batch.create_index('i', ['b'])
+    batch.alter_column('c', nullable=False, type_=sa.Text())
+"""
+
 CASES = {
     "drop-column": (
         "op.drop_column('t', 'a')",
@@ -36,8 +48,7 @@ CASES = {
     ),
     "blocking-index": (
         "op.create_index('i', 't', ['a'])",
-        "with op.get_context().autocommit_block():\n"
-        "    op.create_index('i', 't', ['a'], postgresql_concurrently=True)",
+        CONCURRENTLY,
     ),
     "validating-constraint": (
         "op.create_check_constraint('c', 't', 'a > 0')",
@@ -93,10 +104,7 @@ async def test_rule(rule: str, linter: MigrationManager, write_script: ScriptWri
         ("op.create_foreign_key('f', 't', 'u', ['a'], ['b'])", ["validating-constraint"]),
         ("op.execute(sa.text('delete from t'))", ["unscoped-write"]),
         (
-            "with op.batch_alter_table('t') as batch:\n"
-            "    batch.drop_column('a')\n"
-            "    batch.create_index('i', ['b'])\n"
-            "    batch.alter_column('c', nullable=False, type_=sa.Text())",
+            BATCH,
             ["drop-column", "blocking-index", "change-type", "set-not-null"],
         ),
         ("t = op.create_table('t', sa.Column('a', sa.Integer))\nop.bulk_insert(t, [{'a': 1}])", []),

@@ -12,6 +12,11 @@ FIRST = """
                     sa.Column('name', sa.String(20), nullable=False))
 """
 
+RENAMED = """
+    with op.batch_alter_table('user') as batch:
+        batch.alter_column('name', new_column_name='full_name', nullable=True)
+"""
+
 
 @pytest.fixture
 def version(empty_engine: AndamiosEngine, directory: Path, tables: sa.MetaData) -> SchemaVersion:
@@ -66,8 +71,7 @@ async def test_changes_that_old_code_survives(
             "r2: column user.nick must be given a value, and is in no model",
         ),
         (
-            "with op.batch_alter_table('user') as batch:\n"
-            "    batch.alter_column('name', new_column_name='full_name', nullable=True)",
+            RENAMED,
             "r2: column user.name is missing",
         ),
     ],
