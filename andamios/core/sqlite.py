@@ -53,6 +53,14 @@ class SQLiteConnection(sqlite3.Connection):
         self._cursors.add(made)
         return made
 
+    def commit(self) -> None:
+        """Commit; what is refused is rolled back, where SQLite would leave it open."""
+        try:
+            super().commit()
+        except sqlite3.Error:
+            self.rollback()
+            raise
+
     def close(self) -> None:
         """Close cursors too: one that a traceback refers to would keep the transaction open."""
         for cursor in self._cursors:
