@@ -83,7 +83,7 @@ class QueryPlan:
         for child in self.children:
             is_last = child is self.children[-1]
             begin, go_on = ("└─ ", "   ") if is_last else ("├─ ", "│  ")
-            yield from child._lines(rest + begin, rest + go_on)
+            yield from child._lines(rest + begin, rest + go_on)  # noqa: SLF001  a node of its own
 
     def _figures(self) -> str:
         figures = [

@@ -11,7 +11,8 @@ from sqlalchemy import bindparam, text
 from andamios.queries.planning.plan import QueryPlan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence, Set
+    from collections.abc import Sequence
+    from collections.abc import Set as AbstractSet
 
     from sqlalchemy.engine import Connection
 
@@ -88,7 +89,7 @@ def with_primary_keys(connection: Connection, plan: QueryPlan) -> QueryPlan:
     return _renamed(plan, keys) if keys else plan
 
 
-def _renamed(plan: QueryPlan, keys: Set[str]) -> QueryPlan:
+def _renamed(plan: QueryPlan, keys: AbstractSet[str]) -> QueryPlan:
     is_lookup = plan.node == "index scan" and plan.index in keys and "Index Cond" in plan.detail
     node = "primary key lookup" if is_lookup else plan.node
     return replace(plan, node=node, children=tuple(_renamed(each, keys) for each in plan.children))

@@ -1,0 +1,92 @@
+"""
+Real indexes on the live tables, for whoever asks for them.
+
+Building one locks writers out. PostgreSQL and SQLite roll it back. MySQL and MariaDB
+cannot; there it is dropped, by another connection if this one was lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+from sqlalchemy.schema import DropIndex
+
+from andamios.queries.indexes.copies import MeasuringLaboratory
+from andamios.queries.indexes.laboratory import Laboratory
+from andamios.queries.indexes.sqlite import CountingLaboratory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from andamios.core.engine import AndamiosEngine
+    from andamios.queries.indexes.candidates import Candidate
+    from andamios.queries.planning.explain import Sent
+
+__all__ = ["live_tables"]
+
+TRIED_ON = "the live tables"
+
+
+@asynccontextmanager
+async def live_tables(
+    engine: AndamiosEngine, connection: AsyncConnection, sent: Sent
+) -> AsyncIterator[Laboratory]:
+    """
+    Open a laboratory on the live tables.
+
+    Args:
+        engine: Gives another connection to tidy up with.
+        connection: Taken for this; its transaction is rolled back.
+        sent: The statement.
+    """
+    if engine.backend == "sqlite":
+        yield CountingLaboratory(connection, sent, tried_on=TRIED_ON, is_analyzed=False)
+    elif engine.backend == "postgresql":
+        yield Laboratory(connection, sent, tried_on=TRIED_ON)
+    else:
+        laboratory = BuildingLaboratory(connection, sent, tried_on=TRIED_ON)
+        try:
+            yield laboratory
+        finally:
+            # In a task of its own: a cancellation must not leave an index behind.
+            await asyncio.shield(asyncio.ensure_future(_remove(engine, laboratory.built)))
+
+
+class BuildingLaboratory(MeasuringLaboratory):
+    """Remembers the indexes that it began to build."""
+
+    def __init__(self, connection: AsyncConnection, sent: Sent, *, tried_on: str) -> None:
+        super().__init__(connection, sent, tried_on=tried_on)
+        self.built: dict[str, Candidate] = {}
+
+    async def add(self, candidate: Candidate, name: str) -> None:
+        """Build an index."""
+        self.built[name] = candidate
+        await super().add(candidate, name)
+
+    async def drop(self, candidate: Candidate, name: str) -> None:
+        """Remove it again."""
+        await super().drop(candidate, name)
+        del self.built[name]
+
+
+async def _remove(engine: AndamiosEngine, built: dict[str, Candidate]) -> None:
+    if not built:
+        return
+    async with engine.connections.acquire() as connection:
+        for name, candidate in built.items():
+            index = candidate.index(name)
+            if await connection.run_sync(_has_index, index):
+                await connection.execute(DropIndex(index))
+
+
+def _has_index(connection: sa.Connection, index: sa.Index) -> bool:
+    table = index.table
+    assert table is not None
+    found = sa.inspect(connection).get_indexes(table.name, table.schema)
+    return any(each["name"] == index.name for each in found)
