@@ -36,6 +36,8 @@ SQLSTATES: dict[str, ErrorClass] = {
     "22": errors.DataError,
     "42804": errors.DataError,
     "40001": errors.SerializationError,
+    "40003": errors.CommitOutcomeUnknownError,
+    "08007": errors.CommitOutcomeUnknownError,
     "40P01": errors.DeadlockError,
     "55P03": errors.DeadlockError,
     "57014": errors.DeadlineExceededError,
@@ -57,7 +59,7 @@ ERRNOS: dict[int, ErrorClass] = {
     **dict.fromkeys(
         (1264, 1265, 1292, 1366, 1367, 1406, 1690, 3140, 3156, 3903, 4079), errors.DataError
     ),
-    1020: errors.SerializationError,
+    **dict.fromkeys((1020, 3101), errors.SerializationError),
     **dict.fromkeys((1205, 1213, 3572), errors.DeadlockError),
     **dict.fromkeys((1317, 1969, 3024), errors.DeadlineExceededError),
     **dict.fromkeys((1290, 1792, 1836), errors.ReadOnlyError),
@@ -105,6 +107,7 @@ ADVICE: dict[ErrorClass, str] = {
     errors.DeadlineExceededError: "The statement took too long and was cancelled",
     errors.ReadOnlyError: "The transaction only reads; open the session without read_only",
     errors.ConnectionFailedError: "The connection failed",
+    errors.CommitOutcomeUnknownError: "The transaction may have been committed or not",
     errors.TransactionError: "The transaction cannot go on; roll it back",
 }
 

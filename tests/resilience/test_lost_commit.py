@@ -1,0 +1,194 @@
+"""Connections that break while a transaction runs, and while it commits."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import insert, select, text
+
+from andamios import AndamiosEngine, AsyncSession, CommitOutcomeUnknownError, ConnectionFailedError
+from andamios.errors import DeadlineExceededError
+from andamios.resilience import ConnectionResilience, TransactionManager
+from tests.resilience.conftest import NoteReader
+from tests.resilience.models import ResNote
+from tests.resilience.proxy import Moment, Proxy
+
+Work = Callable[[AsyncSession], Awaitable[Any]]
+
+HAPPENED: dict[Moment, list[str]] = {"before": [], "after": ["one"]}
+
+KILL = {
+    "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
+    "mysql": ("SELECT CONNECTION_ID()", "KILL {}"),
+}
+
+
+def in_use(engine: AndamiosEngine) -> int:
+    return engine.connections.stats().in_use
+
+
+@pytest.mark.parametrize("moment", HAPPENED)
+async def test_lost_commit_is_unknown_and_not_repeated(
+    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader, moment: Moment
+) -> None:
+    """A break around COMMIT is told as what it is, whether the server committed or not."""
+    calls = 0
+
+    async def work(session: AsyncSession) -> None:
+        nonlocal calls
+        calls += 1
+        session.add(ResNote(text="one"))
+        await session.flush()
+        proxy.cut(b"COMMIT", moment)
+
+    with pytest.raises(CommitOutcomeUnknownError, match="may have happened or not"):
+        await TransactionManager(proxied).run(work)
+    assert (1, 1, 0) == (calls, proxy.breaks, in_use(proxied))
+    assert HAPPENED[moment] == await notes()
+
+
+@pytest.mark.parametrize("moment", HAPPENED)
+async def test_lost_commit_of_a_session(
+    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader, moment: Moment
+) -> None:
+    """Outside of the manager the error is the same, and a retry leaves it alone."""
+    calls = 0
+
+    async def operation() -> None:
+        nonlocal calls
+        calls += 1
+        async with proxied.session() as session:
+            session.add(ResNote(text="one"))
+            await session.flush()
+            proxy.cut(b"COMMIT", moment)
+
+    with pytest.raises(CommitOutcomeUnknownError):
+        await ConnectionResilience(proxied).execute_with_retry(operation)
+    assert (1, 0) == (calls, in_use(proxied))
+    assert HAPPENED[moment] == await notes()
+
+
+async def test_lost_commit_of_a_reader(proxied: AndamiosEngine, proxy: Proxy) -> None:
+    """A transaction that only reads commits nothing, so that it is read again."""
+    calls = 0
+
+    async def work(session: AsyncSession) -> list[str]:
+        nonlocal calls
+        calls += 1
+        found = list(await session.scalars(select(ResNote.text)))
+        if calls == 1:
+            proxy.cut(b"COMMIT")
+        return found
+
+    assert [] == await TransactionManager(proxied).run(work, read_only=True)
+    assert (2, 1) == (calls, proxy.breaks)
+
+
+@pytest.mark.parametrize("moment", HAPPENED)
+async def test_break_in_mid_transaction_is_repeated(
+    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader, moment: Moment
+) -> None:
+    """What a broken transaction did is gone; the function runs again, and once counts."""
+    calls = 0
+
+    async def work(session: AsyncSession) -> int:
+        nonlocal calls
+        calls += 1
+        session.add(ResNote(text="one"))
+        await session.flush()
+        if calls == 1:
+            proxy.cut(b"break", moment)
+        await session.execute(insert(ResNote).values(text="break"))
+        return calls
+
+    assert 2 == await TransactionManager(proxied).run(work)
+    assert ["break", "one"] == await notes()
+    assert (1, 0) == (proxy.breaks, in_use(proxied))
+
+
+async def test_what_the_function_committed_is_not_repeated(
+    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader
+) -> None:
+    """A function that commits itself runs once, since a part of it would be done twice."""
+
+    async def work(session: AsyncSession) -> None:
+        session.add(ResNote(text="one"))
+        await session.commit()
+        proxy.cut(b"SELECT 42")
+        await session.execute(text("SELECT 42"))
+
+    with pytest.raises(ConnectionFailedError):
+        await TransactionManager(proxied).run(work)
+    assert ["one"] == await notes()
+
+
+async def test_server_that_ends_the_connection(
+    engine: AndamiosEngine, manager: TransactionManager, notes: NoteReader, backend: str
+) -> None:
+    """A connection that an administrator ends is a lost one."""
+    if backend == "sqlite":
+        pytest.skip("SQLite has no server")
+    own_id, kill = KILL[backend]
+    calls = 0
+
+    async def work(session: AsyncSession) -> None:
+        nonlocal calls
+        calls += 1
+        session.add(ResNote(text="one"))
+        number = await session.scalar(text(own_id))
+        if calls == 1:
+            async with engine.connections.acquire() as other:
+                await other.execute(text(kill.format(number)))
+        await session.execute(text("SELECT 42"))
+
+    await manager.run(work)
+    assert 2 == calls
+    assert ["one"] == await notes()
+
+
+async def test_deadline_during_commit_is_unknown(
+    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader
+) -> None:
+    """A COMMIT that the deadline interrupts may have happened."""
+
+    async def work(session: AsyncSession) -> None:
+        session.add(ResNote(text="one"))
+        await session.flush()
+        proxy.cut(b"COMMIT", "held")
+
+    with pytest.raises(CommitOutcomeUnknownError, match="up during COMMIT"):
+        await TransactionManager(proxied).run(work, deadline=0.5)
+    assert ["one"] == await notes()
+    assert 0 == in_use(proxied)
+
+
+async def test_cancelled_commit(proxied: AndamiosEngine, proxy: Proxy) -> None:
+    """A cancellation during COMMIT passes through, and nothing runs again."""
+    calls = 0
+
+    async def work(session: AsyncSession) -> None:
+        nonlocal calls
+        calls += 1
+        session.add(ResNote(text="one"))
+        await session.flush()
+        proxy.cut(b"COMMIT", "held")
+
+    task = asyncio.create_task(TransactionManager(proxied).run(work))
+    await proxy.has_broken.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert (1, 0) == (calls, in_use(proxied))
+
+
+async def test_deadline_covers_a_server_that_is_away(proxied: AndamiosEngine, proxy: Proxy) -> None:
+    """Pauses between attempts count as well."""
+
+    async def work(session: AsyncSession) -> None:
+        proxy.cut(b"SELECT 42")
+        await session.execute(text("SELECT 42"))
+
+    with pytest.raises(DeadlineExceededError, match="rolled back"):
+        await TransactionManager(proxied).run(work, deadline=0.5, attempts=1000)
+    assert 0 == in_use(proxied)
