@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import importlib
+from collections import Counter
+from math import floor, log10
 from typing import TYPE_CHECKING, Any
 
 from andamios.errors import MissingDependencyError
-from andamios.monitoring.latencies import BOUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -24,6 +26,11 @@ COLOURS = {
     "delete": "#d1495b",
     "other": "#8b7f9e",
 }
+
+STEPS = 10
+"""Steps of a hill for each power of ten."""
+
+SHORTEST = 1e-6
 
 STYLE: Any = {
     "font.size": 10,
@@ -74,7 +81,7 @@ def draw_metrics(measures: Measures, ax: Any = None, *, title: str = "") -> Any:
 
 
 def _latencies(axes: Any, measures: Measures) -> None:
-    """Draw a hill for each operation: the last thousand, by buckets that grow."""
+    """Draw a hill for each operation: the last thousand, in steps of a tenth of a decade."""
     axes.set_title("How long statements take")
     axes.set_xlabel("time, milliseconds")
     axes.set_xscale("log")
@@ -95,19 +102,12 @@ def _label(name: str, latencies: Latencies) -> str:
 
 
 def _hill(axes: Any, row: int, latencies: Latencies, colour: str) -> None:
-    last = len(BOUNDS) - 1
-    used = [number for number, count in enumerate(latencies.counts) if count]
-    low, high = used[0], min(used[-1], last)
-    edges = [BOUNDS[low] / 2.5 if low == 0 else BOUNDS[low - 1], *BOUNDS[low : high + 1]]
-    counts = latencies.counts[low : high + 1]
-    if used[-1] > last:
-        edges, counts = [*edges, BOUNDS[last] * 2.5], [*counts, latencies.counts[-1]]
-    top = max(counts)
-    heights = [0.7 * count / top for count in counts]
-    milliseconds = [1000 * edge for edge in edges]
-    baseline = [row] * len(heights)
-    tops = [row + height for height in heights]
-    axes.stairs(tops, milliseconds, baseline=baseline, fill=True, color=colour, alpha=0.55)
+    steps = Counter(floor(STEPS * log10(max(seconds, SHORTEST))) for seconds in latencies.recent)
+    low, high = min(steps), max(steps)
+    top = max(steps.values())
+    tops = [row + 0.65 * steps[step] / top for step in range(low, high + 1)]
+    edges = [1000 * 10 ** (step / STEPS) for step in range(low, high + 2)]
+    axes.stairs(tops, edges, baseline=row, fill=True, color=colour, alpha=0.6)
     axes.axhline(row, color=FAINT, linewidth=0.8)
 
 
@@ -121,7 +121,13 @@ def _marks(axes: Any, row: int, summary: LatencySummary) -> None:
         axes.plot([1000 * seconds], [row], marker, color=INK, markersize=8, clip_on=False)
     words = "   ".join(f"{name} {1000 * seconds:.3g} ms" for name, (seconds, _) in marks.items())
     axes.annotate(
-        words, (1, row), (0, 5), ("axes fraction", "data"), "offset points", ha="right", fontsize=8
+        words,
+        (1, row + 0.72),
+        (0, 0),
+        ("axes fraction", "data"),
+        "offset points",
+        ha="right",
+        fontsize=8,
     )
 
 
@@ -131,6 +137,8 @@ def _pool(axes: Any, samples: Iterable[PoolSample]) -> None:
     if not taken:
         axes.text(0.5, 0.5, "no connection yet", transform=axes.transAxes, ha="center")
         return
+    dates: Any = importlib.import_module("matplotlib.dates")
+
     times = [dt.datetime.fromtimestamp(sample.at).astimezone() for sample in taken]
     used = [sample.in_use for sample in taken]
     size = taken[-1].size
@@ -143,4 +151,5 @@ def _pool(axes: Any, samples: Iterable[PoolSample]) -> None:
         )
     axes.set_ylim(0, max(*used, size, 1) * 1.15)
     axes.yaxis.get_major_locator().set_params(integer=True)
-    axes.figure.autofmt_xdate(rotation=0, ha="center")
+    axes.xaxis.set_major_locator(locator := dates.AutoDateLocator(maxticks=6))
+    axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator, tz=times[0].tzinfo))

@@ -134,6 +134,8 @@ class MetricsCollector:
         """
         Draw latencies by operation, and the use of the pool over time.
 
+        It takes a while, so that a service does it in a thread: ``asyncio.to_thread``.
+
         Args:
             ax: Axes of matplotlib, for the latencies alone.
 
