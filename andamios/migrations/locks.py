@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import threading
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
-from andamios.errors import MigrationError
+from andamios.errors import ConnectionFailedError, MigrationError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -77,7 +77,8 @@ async def only_deployer(engine: AndamiosEngine, patience: float) -> AsyncIterato
         try:
             yield
         finally:
-            await _run(connection, engine, STATEMENTS[engine.backend][1])
+            with suppress(ConnectionFailedError):  # a lock goes with its connection
+                await _run(connection, engine, STATEMENTS[engine.backend][1])
 
 
 async def _take(connection: AsyncConnection, engine: AndamiosEngine, patience: float) -> None:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import io
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import MetaData
 
-from andamios.errors import MigrationError
+from andamios.errors import AndamiosError, MigrationError
 from andamios.migrations.comparing import compare, differences
 from andamios.migrations.lint import lint_scripts
 from andamios.migrations.locks import alembic_alone, only_deployer
-from andamios.migrations.running import TRANSACTIONAL, Run, downgrades, run_next, upgrades
+from andamios.migrations.offline import write_sql
+from andamios.migrations.running import Run, current_heads, downgrades, run_next, upgrades
 from andamios.migrations.scripts import create_directory, explaining, load_scripts, read_history
 from andamios.migrations.session import migrating_connection
 from andamios.models.base import BaseModel
@@ -35,7 +33,7 @@ if TYPE_CHECKING:
     from andamios.migrations.running import Plan
     from andamios.migrations.scripts import MigrationRecord
 
-__all__ = ["MigrationManager", "current_heads"]
+__all__ = ["MigrationManager"]
 
 ATTEMPTS = 3
 """How often a migration is tried that cannot have its locks."""
@@ -49,7 +47,8 @@ class MigrationManager:
     Brings the schema of a database to where the models are, and back.
 
     Scripts and the table ``alembic_version`` are Alembic's own, so that its command line can
-    go on with the same directory and database.
+    go on with the same directory and database. On PostgreSQL and MySQL two connections are
+    used at once: one of them holds the lock that keeps other deployers out.
 
     Args:
         engine: The database.
@@ -232,27 +231,8 @@ class MigrationManager:
         has to be copied is such a case.
         """
         scripts = await self._load()
-        heads = await self._heads()
-        buffer = io.StringIO()
-
-        def write(connection: Any) -> None:
-            plan = lambda now, _context: upgrades(scripts, now, target)  # noqa: E731
-            options: dict[str, Any] = {"fn": plan, "as_sql": True, "starting_rev": tuple(heads)}
-            with EnvironmentContext(Config(), scripts, **options) as environment:
-                environment.configure(
-                    connection=connection,
-                    output_buffer=buffer,
-                    literal_binds=True,
-                    transaction_per_migration=True,
-                    transactional_ddl=self._engine.backend in TRANSACTIONAL,
-                )
-                with environment.begin_transaction():
-                    environment.run_migrations()
-
         async with alembic_alone(), self._reading() as connection:
-            with explaining(scripts):
-                await connection.run_sync(write)
-        return buffer.getvalue()
+            return await connection.run_sync(write_sql, scripts, target)
 
     async def _run(
         self,
@@ -277,6 +257,8 @@ class MigrationManager:
                 async with alembic_alone(), self._migrating() as connection:
                     await connection.run_sync(run_next, scripts, plan, run)
             except Exception as error:
+                if run.step is None and isinstance(error, AndamiosError):
+                    raise
                 attempt += 1
                 if attempt == ATTEMPTS or not run.can_repeat(error):
                     raise run.explain(error) from error
@@ -308,8 +290,3 @@ class MigrationManager:
                 f"{self._directory} at {', '.join(scripts.get_heads()) or 'none'}. Run "
                 "apply_migrations() first, or stamp() if it has them already."
             )
-
-
-def current_heads(connection: Any) -> tuple[str, ...]:
-    """Read the revisions that a database is at; empty when none was applied."""
-    return MigrationContext.configure(connection).get_current_heads()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import alembic.op
@@ -79,8 +80,8 @@ def record_operations(script: Script, backend: str) -> list[MigrateOperation]:
     Raises:
         MigrationError: It cannot be read without a database.
     """
-    directory, _, name = script.path.rpartition("/")
-    module = load_python_file(directory, name)
+    path = Path(script.path)
+    module = load_python_file(path.parent, path.name)
     context = MigrationContext.configure(
         dialect_name=backend, opts={"as_sql": True, "output_buffer": io.StringIO()}
     )

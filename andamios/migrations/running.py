@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from alembic.config import Config
 from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationStep
+from alembic.runtime.migration import MigrationContext, MigrationStep
 from alembic.util import CommandError
 from sqlalchemy import event
 from sqlalchemy.exc import CompileError, NoSuchTableError
@@ -34,12 +34,17 @@ if TYPE_CHECKING:
 
     Plan = Callable[[Sequence[str]], list[RevisionStep]]
 
-__all__ = ["Run", "downgrades", "run_next", "upgrades"]
+__all__ = ["Run", "current_heads", "downgrades", "run_next", "upgrades"]
 
 TRANSACTIONAL = {"sqlite", "postgresql"}
 """Where DDL can be rolled back; SQLite among them, since our engine begins explicitly."""
 
 DDL = {"alter", "create", "drop", "rename", "truncate"}
+
+
+def current_heads(connection: Connection) -> tuple[str, ...]:
+    """Read the revisions that a database is at; empty when none was applied."""
+    return MigrationContext.configure(connection).get_current_heads()
 
 
 def upgrades(scripts: ScriptDirectory, heads: Sequence[str], target: str) -> list[RevisionStep]:
@@ -151,7 +156,9 @@ def _noting(connection: Connection, run: Run) -> Iterator[None]:
         run.note(connection, statement)
 
     def repair(_connection: Any, statement: Any, *_others: Any) -> None:
+        step, run.step = run.step, None  # what repairs is no part of the migration
         drop_invalid(connection, statement)
+        run.step = step
 
     def commit(_connection: Any) -> None:
         run.commit()

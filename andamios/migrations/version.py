@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from alembic.runtime.migration import MigrationContext
 from alembic.script.revision import RevisionError
 from alembic.util import CommandError
 from sqlalchemy import MetaData
@@ -15,6 +14,7 @@ from sqlalchemy import MetaData
 from andamios.errors import MigrationError
 from andamios.migrations.recording import record_operations
 from andamios.migrations.replay import mismatches, replay
+from andamios.migrations.running import current_heads
 from andamios.migrations.scripts import explaining, load_scripts
 from andamios.models.base import BaseModel
 
@@ -157,7 +157,7 @@ async def _version(engine: AndamiosEngine) -> str | None:
 
 
 def _read_version(connection: Connection) -> str | None:
-    heads = MigrationContext.configure(connection).get_current_heads()
+    heads = current_heads(connection)
     if len(heads) > 1:
         raise MigrationError(
             f"The database is at several revisions: {', '.join(heads)}. Merge the branches with "

@@ -1,3 +1,6 @@
+import asyncio
+from pathlib import Path
+
 import pytest
 from sqlalchemy import text
 
@@ -75,3 +78,20 @@ async def test_the_error_says_what_was_committed_before(
     with pytest.raises(MigrationError, match=r"These statements stay.*CREATE TABLE kept"):
         await manager.apply_migrations()
     assert 0 == await scalar(empty_engine, text("SELECT count(*) FROM kept"))
+
+
+async def test_an_index_that_waited_too_long_is_tried_again(
+    empty_engine: AndamiosEngine, directory: Path, write_script: ScriptWriter
+) -> None:
+    """Building concurrently waits for those who write; giving up leaves an invalid index."""
+    await write_scripts(write_script)
+    manager = MigrationManager(empty_engine, directory, lock_timeout=0.5)
+    await manager.apply_migrations("r1")
+    async with empty_engine.connections.acquire() as writer:
+        await writer.execute(text('UPDATE "Person" SET email = CAST(ctid AS text)'))
+        task = asyncio.create_task(manager.apply_migrations())
+        await asyncio.sleep(1)
+        assert 1 == await scalar(empty_engine, INVALID)
+        await writer.commit()
+        assert ["r2"] == await task
+    assert 0 == await scalar(empty_engine, INVALID)
