@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
+from andamios.cli.stopping import one_line_errors, stopped_by_signals
 from andamios.core.loop import run
 from andamios.tour.guide import shown_url, take_tour, tour_url
 from andamios.tour.screen import progress_bar, show_answer
-from andamios.tour.stopping import one_line_errors, stopped_by_signals
 
 if TYPE_CHECKING:
     from andamios.tour.guide import TourReport
@@ -35,7 +35,7 @@ def tour(
     output: Annotated[
         Path, typer.Option(help="Folder for the picture, and for the database file.")
     ] = OUTPUT,
-    as_json: Annotated[  # noqa: FBT002  an option of the command line
+    as_json: Annotated[
         bool, typer.Option("--json", help="Print the answers as JSON and nothing else.")
     ] = False,
 ) -> None:

@@ -157,7 +157,7 @@ async def test_connection_killed_while_in_use(
 async def test_connection_killed_before_the_commit(
     make_engine: EngineMaker, server: Server, is_sqlite: bool
 ) -> None:
-    """A block whose COMMIT met a dead connection says that nobody knows, and leaves the pool whole."""
+    """A COMMIT on a dead connection leaves its outcome unknown, and the pool whole."""
     if is_sqlite:
         pytest.skip("SQLite has no server")
     engine = make_engine(pool_size=1, max_overflow=0)
