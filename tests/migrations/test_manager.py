@@ -25,6 +25,7 @@ from andamios import (
     VersioningMixin,
 )
 from andamios.migrations import MigrationManager
+from andamios.models import UTCDateTime
 from tests.migrations.conftest import ScriptWriter, table_names
 
 
@@ -244,3 +245,44 @@ async def test_alembics_own_directory_and_commands_go_on(
         return found
 
     assert revision == await asyncio.to_thread(current)
+
+
+def changed_tables(*, is_new: bool) -> sa.MetaData:
+    """Build a table before or after many kinds of changes."""
+    tables = sa.MetaData(naming_convention=BaseModel.metadata.naming_convention)
+    sa.Table("other", tables, sa.Column("id", sa.Integer, primary_key=True))
+    table = sa.Table(
+        "thing",
+        tables,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("name", sa.String(40 if is_new else 20), nullable=is_new, unique=is_new),
+        sa.Column("price", sa.Numeric(30, 8)),
+    )
+    if is_new:
+        table.append_column(sa.Column("other_id", sa.Integer, sa.ForeignKey("other.id")))
+        table.append_column(sa.Column("seen_at", UTCDateTime(), index=True))
+    else:
+        table.append_column(sa.Column("old", sa.Integer, index=True))
+    return tables
+
+
+async def test_changes_are_generated_and_undone(
+    empty_engine: AndamiosEngine, directory: Path
+) -> None:
+    """Columns, types, NULL, keys and indexes come and go, and rows stay."""
+    before, after = (
+        MigrationManager(empty_engine, directory, metadata=changed_tables(is_new=is_new))
+        for is_new in (False, True)
+    )
+    first = await before.generate_migration("before")
+    await before.apply_migrations()
+    async with empty_engine.session() as session:
+        await session.execute(sa.text("INSERT INTO thing (id, name, price) VALUES (1, 'a', 2.5)"))
+    second = await after.generate_migration("after")
+    assert [second] == await after.apply_migrations()
+    assert [] == await after.check()
+    assert [second] == await before.rollback_migration(first)
+    assert [] == await before.check()
+    async with empty_engine.session() as session:
+        rows = await session.execute(sa.text("SELECT id, name FROM thing"))
+        assert [(1, "a")] == [tuple(row) for row in rows]
