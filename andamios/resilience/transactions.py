@@ -113,7 +113,7 @@ class TransactionManager:
         isolation: str | None = None,
         read_only: bool = False,
         deadline: float | None = None,
-        attempts: int = 8,
+        attempts: int = 10,
     ) -> T:
         """
         Call a function with a fresh session and commit; after a collision, do so again.
