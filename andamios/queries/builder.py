@@ -19,6 +19,7 @@ from sqlalchemy.engine.default import DefaultDialect
 from andamios.core.engine import AndamiosEngine
 from andamios.errors import QueryError
 from andamios.queries import keyset, paging, reading, streaming, writing
+from andamios.queries.cached import read_cached, refuse_cached
 from andamios.queries.compose import executed, plain
 from andamios.queries.fields import field, mapper_of
 from andamios.queries.filters import conditions_of
@@ -207,6 +208,19 @@ class QueryBuilder(Generic[T]):
         """
         return self._with(lock=Lock(skip_locked, nowait, share))
 
+    def cached(self, ttl: float) -> Self:
+        """
+        Answer from the engine's cache, or let it keep the answer.
+
+        Objects then belong to no session, and each caller has copies of its own.
+
+        Args:
+            ttl: Seconds for which the answer may be kept.
+        """
+        if not ttl > 0:
+            raise QueryError(f"cached() takes a number of seconds above 0, not {ttl!r:.40}")
+        return self._with(ttl=ttl)
+
     # -- ends
 
     async def execute(self) -> list[T]:
@@ -262,6 +276,7 @@ class QueryBuilder(Generic[T]):
             batch: How many are fetched at a time.
         """
         whole_number("batch", batch, least=1)
+        refuse_cached(self._spec, "stream()")
         async with read_scope(self._reading_bind, self._spec.model) as session:
             is_private = stands_alone(self._bind)
             parts = streaming.stream(session, self._spec, batch, is_private=is_private)
@@ -358,6 +373,8 @@ class QueryBuilder(Generic[T]):
 
     async def _read(self, work: Callable[..., Awaitable[R]], *args: Any) -> R:
         spec = self._spec
+        if spec.ttl is not None:
+            return cast("R", await read_cached(self._bind, spec, work))
         return await read(self._reading_bind, spec.model, lambda s: work(s, spec, *args))
 
     @property

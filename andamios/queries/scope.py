@@ -26,7 +26,15 @@ from andamios.queries.savepoints import savepoint
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 
-__all__ = ["Bind", "read", "read_scope", "require_session", "stands_alone", "write_scope"]
+__all__ = [
+    "Bind",
+    "given_session",
+    "read",
+    "read_scope",
+    "require_session",
+    "stands_alone",
+    "write_scope",
+]
 
 R = TypeVar("R")
 
@@ -122,7 +130,7 @@ async def _session(
         async with bind.session(read_only=read_only, is_current=False) as own:
             yield own
         return
-    session = _given(bind)
+    session = given_session(bind)
     _require_marking(session, model)
     with translating():
         try:
@@ -131,7 +139,14 @@ async def _session(
             raise await stale_error(session, error) from error
 
 
-def _given(bind: sa_asyncio.AsyncSession | None) -> sa_asyncio.AsyncSession:
+def given_session(bind: sa_asyncio.AsyncSession | None) -> sa_asyncio.AsyncSession:
+    """
+    Give the session that was named, or that of this task.
+
+    Raises:
+        ConfigurationError: It is no session.
+        SessionTaskError: No session is open in this task.
+    """
     if bind is None:
         return current_session()
     if isinstance(bind, sa_asyncio.AsyncSession):

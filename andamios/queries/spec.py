@@ -48,7 +48,8 @@ class QuerySpec:
     Everything that a query says.
 
     Without ``columns``, ``aggregates`` and ``group_by`` it gives objects of the model,
-    each once (or, if ``is_flat``, their columns); with any of them it gives rows.
+    each once (or, if ``is_flat``, their columns); with any of them it gives rows. ``ttl`` is
+    for how many seconds the engine's cache may keep the answer; None goes past the cache.
     """
 
     model: type[Any]
@@ -68,6 +69,7 @@ class QuerySpec:
     includes_deleted: bool = False
     is_flat: bool = False
     is_read_only: bool = False
+    ttl: float | None = None
 
     @property
     def gives_rows(self) -> bool:
