@@ -194,7 +194,9 @@ async def _mysql_rows(connection: AsyncConnection, table: sa.Table) -> float:
 async def _fill(
     connection: AsyncConnection, source: Any, copy: Any, columns: list[str], most: int
 ) -> int:
-    read = [sa.literal_column(connection.dialect.identifier_preparer.quote(c)) for c in columns]
+    read: list[Any] = [
+        sa.literal_column(connection.dialect.identifier_preparer.quote(c)) for c in columns
+    ]
     sample = sa.select(*read).select_from(source).limit(most)
     target = sa.table(copy.name, *map(sa.column, columns), schema=copy.schema)
     result = await connection.execute(target.insert().from_select(columns, sample))

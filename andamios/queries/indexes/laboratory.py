@@ -15,7 +15,7 @@ from sqlalchemy.schema import CreateIndex, DropIndex
 
 from andamios.errors import ConstraintError, QueryError
 from andamios.queries.planning.explain import explain_sent
-from andamios.queries.planning.plan import ACCESSES
+from andamios.queries.planning.nodes import ACCESSES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,6 +39,9 @@ class Laboratory:
         tried_on: What it is tried on, in words.
         schema: Where its tables lie, if elsewhere than their models say.
     """
+
+    worthwhile = 0.1
+    """The part of the cost that an index has to save."""
 
     def __init__(
         self,

@@ -54,7 +54,7 @@ async def live_tables(
             yield laboratory
         finally:
             # In a task of its own: a cancellation must not leave an index behind.
-            await asyncio.shield(asyncio.ensure_future(_remove(engine, laboratory.built)))
+            await asyncio.shield(asyncio.ensure_future(_remove(engine, laboratory)))
 
 
 class BuildingLaboratory(MeasuringLaboratory):
@@ -75,9 +75,12 @@ class BuildingLaboratory(MeasuringLaboratory):
         del self.built[name]
 
 
-async def _remove(engine: AndamiosEngine, built: dict[str, Candidate]) -> None:
+async def _remove(engine: AndamiosEngine, laboratory: BuildingLaboratory) -> None:
+    built = laboratory.built
     if not built:
         return
+    # Given back before another is taken, since there may be only one.
+    await laboratory.connection.close()
     async with engine.connections.acquire() as connection:
         for name, candidate in built.items():
             index = candidate.index(name)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["proven"]
 
 WORTHWHILE = 0.1
-"""An index has to save at least this part of what the statement cost at first."""
+"""The part of what the statement cost at first that each further index has to save."""
 
 ALIKE = 0.001
 """Costs that differ by less than this part of it count as equal: then the simpler index wins."""
@@ -66,7 +66,8 @@ async def proven(
     cost = first
     while remaining and len(suggestions) < MOST:
         trials = [await _try(laboratory, each, names[id(each)]) for each in remaining]
-        helpful = [trial for trial in trials if trial and cost - trial.cost >= first * WORTHWHILE]
+        least_gain = max(cost * laboratory.worthwhile, first * WORTHWHILE)
+        helpful = [trial for trial in trials if trial and cost - trial.cost >= least_gain]
         if not helpful:
             break
         least = min(trial.cost for trial in helpful)

@@ -11,7 +11,7 @@ import io
 from typing import TYPE_CHECKING, Any
 
 from andamios.errors import MissingDependencyError
-from andamios.queries.planning.plan import ACCESSES
+from andamios.queries.planning.nodes import ACCESSES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -145,5 +145,5 @@ def _bars(axes: Any, panel: Any, nodes: Sequence[QueryPlan]) -> None:
     axes.set_title(title, loc="left", fontsize=10, weight="bold", color=INK)
     if len(named) > 1:
         # Below the bars, where the title and the figures are not.
-        place = {"loc": "upper left", "bbox_to_anchor": (-0.05, 0.0), "ncols": len(named)}
-        axes.legend(named.values(), named, frameon=False, fontsize=7.5, **place)
+        where: Any = {"loc": "upper left", "bbox_to_anchor": (-0.05, 0.0), "ncols": len(named)}
+        axes.legend(named.values(), named, frameon=False, fontsize=7.5, **where)

@@ -10,12 +10,7 @@ from andamios.errors import MissingDependencyError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["ACCESSES", "QueryPlan"]
-
-ACCESSES = frozenset(
-    {"sequential scan", "index scan", "index only scan", "bitmap scan", "primary key lookup"}
-)
-"""The nodes that read a table."""
+__all__ = ["QueryPlan"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +21,7 @@ class QueryPlan:
     Rows are those of one run of the node: the inner side of a nested loop runs many times.
 
     Args:
-        node: What it does: one of :data:`ACCESSES`, or ``sort``, ``nested loop``, ``hash
+        node: What it does: one of ``nodes.ACCESSES``, or ``sort``, ``nested loop``, ``hash
             join``, ``merge join``, ``aggregate``, ``filter``, ``limit``, ``unique``,
             ``materialize``, ``union``, ``subquery``, ``window``, ``bitmap index``,
             ``result`` or ``other``.

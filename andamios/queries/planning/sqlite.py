@@ -12,7 +12,8 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from andamios.queries.planning.plan import ACCESSES, QueryPlan
+from andamios.queries.planning.nodes import ACCESSES
+from andamios.queries.planning.plan import QueryPlan
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
