@@ -143,7 +143,7 @@ def _column_fields(
     kept = set() if kind == "Read" else set(_kept(model))
     for attribute in mapper_of(model).column_attrs:
         name, column = attribute.key, attribute.columns[0]
-        is_secret = kind == "Read" and column.info.get("secret")
+        is_secret = kind == "Read" and _is_secret(column)
         if name in exclude or name in kept or is_secret or name.startswith("_"):
             continue
         annotation = annotations.get(name, _type_of(column))
@@ -185,6 +185,10 @@ def _keys(model: type[Any], columns: Any) -> frozenset[str]:
 def _make_optional(fields: dict[str, tuple[Any, Any]], names: frozenset[str]) -> None:
     for name in names & fields.keys():
         fields[name] = (fields[name][0], pydantic.Field(default_factory=left_out))
+
+
+def _is_secret(column: Any) -> bool:
+    return isinstance(column, sa.Column) and bool(column.info.get("secret"))
 
 
 def _default(column: Any) -> Any:

@@ -81,16 +81,14 @@ def make_app(engine: AndamiosEngine, **options: Any) -> FastAPI:
     books_of = Annotated[ApiBookRepository, deps[ApiBookRepository]]
     shelves_of = Annotated[ApiShelfRepository, deps[ApiShelfRepository]]
     session_of = Annotated[AsyncSession, integration.session]
-    add_writes(app, engine, books_of, shelves_of, session_of)
+    add_writes(app, books_of, shelves_of, session_of)
     add_late(app, engine, books_of)
     add_reads(app, books_of)
     add_conditional(app, books_of)
     return app
 
 
-def add_writes(
-    app: FastAPI, engine: AndamiosEngine, books_of: Any, shelves_of: Any, session_of: Any
-) -> None:
+def add_writes(app: FastAPI, books_of: Any, shelves_of: Any, session_of: Any) -> None:
     @app.post("/books", status_code=201, response_model=BookRead)
     async def create(data: BookCreate, books: books_of) -> Any:
         return BOOKS.to_pydantic(await books.create(BOOKS.from_pydantic(data)))
@@ -171,14 +169,14 @@ def add_conditional(app: FastAPI, books_of: Any) -> None:
     conditions_of = Annotated[Preconditions, Depends()]
     required_of = Annotated[RequiredPreconditions, Depends()]
 
-    @app.get("/books/{id}", response_model=BookRead)
-    async def read(id: int, books: books_of, conditions: conditions_of) -> Any:
-        book = await books.get_one(id)
+    @app.get("/books/{key}", response_model=BookRead)
+    async def read(key: int, books: books_of, conditions: conditions_of) -> Any:
+        book = await books.get_one(key)
         conditions.check(book)
         return BOOKS.to_pydantic(book)
 
-    async def change(id: int, data: Any, books: Any, conditions: Preconditions) -> Any:
-        book = await books.get_one(id)
+    async def change(key: int, data: Any, books: Any, conditions: Preconditions) -> Any:
+        book = await books.get_one(key)
         conditions.check(book)
         if data.title == "raced":
             app.state.gate.reached.set()
@@ -187,21 +185,21 @@ def add_conditional(app: FastAPI, books_of: Any) -> None:
         conditions.written(book)
         return BOOKS.to_pydantic(book)
 
-    @app.patch("/books/{id}", response_model=BookRead)
-    async def patch(id: int, data: BookUpdate, books: books_of, conditions: conditions_of) -> Any:
-        return await change(id, data, books, conditions)
+    @app.patch("/books/{key}", response_model=BookRead)
+    async def patch(key: int, data: BookUpdate, books: books_of, conditions: conditions_of) -> Any:
+        return await change(key, data, books, conditions)
 
-    @app.put("/books/{id}", response_model=BookRead)
-    async def put(id: int, data: BookUpdate, books: books_of, conditions: required_of) -> Any:
-        return await change(id, data, books, conditions)
+    @app.put("/books/{key}", response_model=BookRead)
+    async def put(key: int, data: BookUpdate, books: books_of, conditions: required_of) -> Any:
+        return await change(key, data, books, conditions)
 
-    @app.post("/books/{id}/title/{title}")
-    async def blind(id: int, title: str, books: books_of, conditions: required_of) -> None:
+    @app.post("/books/{key}/title/{title}")
+    async def blind(key: int, title: str, books: books_of, conditions: required_of) -> None:
         version = conditions.expected_version(ApiBook)
-        row = {"id": id, "title": title}
+        row = {"id": key, "title": title}
         await books.update_many([row if version is None else {**row, "version": version}])
 
-    @app.delete("/books/{id}", status_code=204)
-    async def delete(id: int, books: books_of) -> None:
-        if not await books.delete(id):
+    @app.delete("/books/{key}", status_code=204)
+    async def delete(key: int, books: books_of) -> None:
+        if not await books.delete(key):
             raise HTTPException(404)
