@@ -8,10 +8,10 @@ import time
 from collections.abc import Awaitable, Callable
 
 import pytest
-from sqlalchemy import text
 
 from andamios import AndamiosEngine, ConfigurationError
 from andamios.monitoring import HealthChecker, HealthReport, HealthStatus
+from tests.models.domain import LibWord
 from tests.monitoring.conftest import EngineMaker
 from tests.monitoring.proxy import SilentProxy
 
@@ -139,7 +139,8 @@ async def test_a_writer_is_not_in_the_way(engine: AndamiosEngine) -> None:
     """A transaction that writes for long does not make the database unhealthy."""
     checker = HealthChecker(engine, timeout=TIMEOUT)
     async with engine.session() as session:
-        await session.execute(text("INSERT INTO lib_word (word) VALUES ('a')"))
+        session.add(LibWord(word="a"))
+        await session.flush()
         assert (await checker.check_database_connectivity()).is_healthy
 
 

@@ -31,6 +31,15 @@ def test_one_observation() -> None:
     assert LatencySummary(1, 0.2, 0.2, 0.2, 0.2) == latencies.summary()
 
 
+def test_nearest_rank() -> None:
+    """A percentile is a duration that was observed, and at least that share is within it."""
+    latencies = Latencies()
+    for seconds in (0.3, 0.1, 0.2):
+        latencies.observe(seconds)
+    found = latencies.summary()
+    assert (0.2, 0.3, 0.3) == (found.median, found.p95, found.p99)
+
+
 def test_buckets() -> None:
     """A bucket holds its upper end, and the last one what is longer than all."""
     latencies = Latencies()
