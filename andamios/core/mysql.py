@@ -61,6 +61,8 @@ def _checked_connection() -> Any:
     offers_tls = importlib.import_module("pymysql.constants.CLIENT").SSL
 
     class Connection(aiomysql.Connection):  # type: ignore[misc]  # untyped
+        _writer = None  # its end looks here, even if an option was refused
+
         async def _get_server_information(self) -> None:
             await super()._get_server_information()
             if self._ssl_context and not self.server_capabilities & offers_tls:
