@@ -23,15 +23,18 @@ except ModuleNotFoundError as error:
 
 from andamios.integrations.parameters import CursorParameters, PageParameters, filter_parameters
 from andamios.integrations.preconditions import Preconditions, RequiredPreconditions, etag
+from andamios.integrations.probes import probe_routes
 from andamios.integrations.problems import document_problems, install_problems
+from andamios.monitoring.health import HealthChecker
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator
 
-    from fastapi import FastAPI
+    from fastapi import APIRouter, FastAPI
 
     from andamios.core.engine import AndamiosEngine
     from andamios.core.session import AsyncSession
+    from andamios.monitoring.metrics import MetricsCollector
 
 __all__ = [
     "CursorParameters",
@@ -130,6 +133,19 @@ class FastAPIIntegration:
         """
         install_problems(app, self._retry_after)
         document_problems(app)
+
+    def routes(
+        self, *, health: HealthChecker | None = None, metrics: MetricsCollector | None = None
+    ) -> APIRouter:
+        """
+        Give routes for health and metrics, to be included: ``app.include_router(…)``.
+
+        Args:
+            health: What ``/health/ready`` asks, which answers 503 when it is not well;
+                default: a checker of the engine. ``/health/live`` asks nothing.
+            metrics: What ``/metrics`` shows to Prometheus; default: no such route.
+        """
+        return probe_routes(health or HealthChecker(self._engine), metrics)
 
     def create_repository_dependencies(self, *classes: type[Any]) -> dict[type[Any], Any]:
         """
