@@ -61,7 +61,7 @@ def _show(console: Console, report: TourReport) -> None:
         "and shares in percent.\n",
         highlight=False,
     )
-    for number, answer in enumerate(report.answers, start=1):
+    for number, answer in enumerate((*report.answers, *report.systems), start=1):
         show_answer(console, answer, number)
     memory = "" if report.peak_memory_mb is None else f", {report.peak_memory_mb:.0f} MB at most"
     for line in (

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from andamios.tour.changes import CHANGES
 from andamios.tour.questions import QUESTIONS
+from andamios.tour.systems import SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from andamios.core.engine import AndamiosEngine
 
-__all__ = ["Answer", "answer", "answer_all"]
+__all__ = ["Answer", "answer", "answer_all", "show_systems"]
 
 DIGITS = 1
 """Behind the point, of everything that is no whole number."""
@@ -45,6 +46,11 @@ async def answer_all(engine: AndamiosEngine) -> list[Answer]:
     async with engine.session(read_only=True):
         found = [await answer(question) for question in QUESTIONS]
     return found + [await answer(change, engine) for change in CHANGES]
+
+
+async def show_systems(engine: AndamiosEngine) -> list[Answer]:
+    """Show what stands around the queries; most of it is times, which differ from run to run."""
+    return [await answer(scene, engine) for scene in SYSTEMS]
 
 
 async def answer(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import URL
 
 from andamios.core.urls import make_url
-from andamios.tour.answers import Answer, answer_all
+from andamios.tour.answers import Answer, answer_all, show_systems
 from andamios.tour.loading import Progress, load
 from andamios.tour.picture import draw, require_matplotlib
 from andamios.tour.source import data_directory
@@ -39,6 +39,7 @@ class TourReport:
         peak_memory_mb: The most that the process ever held; None where nobody counts.
         picture: Where it is.
         answers: In the order in which they were asked.
+        systems: Plan, index advice, cache, health and metrics, with times of this run.
     """
 
     database: str
@@ -48,6 +49,7 @@ class TourReport:
     peak_memory_mb: float | None
     picture: str
     answers: list[Answer]
+    systems: list[Answer]
 
     @property
     def rows_per_second(self) -> int:
@@ -102,6 +104,7 @@ async def take_tour(url: URL, output: Path, progress: Progress) -> TourReport:
 
     async with filled_database(url, fill) as engine:
         answers = await answer_all(engine)
+        systems = await show_systems(engine)
     picture = (output / PICTURE).absolute()
     await asyncio.to_thread(draw, answers, picture)
     return TourReport(
@@ -112,6 +115,7 @@ async def take_tour(url: URL, output: Path, progress: Progress) -> TourReport:
         peak_memory_mb=await asyncio.to_thread(_peak_memory),
         picture=str(picture),
         answers=answers,
+        systems=systems,
     )
 
 
