@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from harness.conformance.gaps import expect, gap_of
+from harness.fixtures.cache import cache_manager
 from harness.fixtures.database import (
     backend,
     database_server,
@@ -31,6 +32,7 @@ from harness.session import BACKENDS, RUN_PATH, HarnessSession
 
 __all__ = [
     "backend",
+    "cache_manager",
     "database_server",
     "database_tables",
     "db_metadata",

@@ -124,12 +124,12 @@ def _question(cache: ResultCache, spec: QuerySpec, work: Any, schemas: Any = Non
 def _load(load: Load) -> tuple[str, str]:
     """Name a relationship that is loaded along, whose conditions would not show in the SQL."""
     target: Any = load.target
-    if load.is_option or getattr(target.class_, target.key, None) is not target:
+    if load.is_option or getattr(target.class_, target.key) is not target:
         raise QueryError(
             "cached() goes with load(User.posts), not with options of SQLAlchemy, conditions or "
             "of_type()."
         )
-    return str(target.property), load.method
+    return str(load.target.property), load.method
 
 
 def _has_changes(session: sa_asyncio.AsyncSession) -> bool:
