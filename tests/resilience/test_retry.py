@@ -5,7 +5,13 @@ import logging
 from collections.abc import Callable
 
 import pytest
-from tenacity import RetryError, retry_if_exception_type, stop_after_attempt, wait_none
+from tenacity import (
+    RetryCallState,
+    RetryError,
+    retry_if_exception_type,
+    stop_after_attempt,
+    wait_none,
+)
 
 from andamios import AndamiosEngine, DuplicateError, SerializationError, TransactionError
 from andamios.errors import CircuitOpenError, ConfigurationError, ConnectionFailedError
@@ -107,9 +113,17 @@ async def test_plain_function_that_returns_an_awaitable() -> None:
 
 async def test_several_at_once() -> None:
     """Calls at the same time count their attempts each for itself."""
-    resilience = ConnectionResilience(wait=wait_none())
-    calls = [resilience.execute_with_retry(Operation(*COLLIDED[:2])) for _ in range(20)]
-    assert [3] * 20 == await asyncio.gather(*calls)
+
+    async def is_collision(state: RetryCallState) -> bool:
+        await asyncio.sleep(0)
+        return bool(state.outcome and isinstance(state.outcome.exception(), SerializationError))
+
+    resilience = ConnectionResilience(wait=wait_none(), retry=is_collision)
+    calls = [
+        resilience.execute_with_retry(Operation(*COLLIDED[:failures]))
+        for failures in (0, 1, 2, 0, 1, 2)
+    ]
+    assert [1, 2, 3, 1, 2, 3] == await asyncio.gather(*calls)
 
 
 async def test_log_names_the_engine_and_no_secret(caplog: pytest.LogCaptureFixture) -> None:
