@@ -151,6 +151,20 @@ async def test_tampering(audit: AuditLogger, engine: AndamiosEngine, attack: str
     assert not report.is_intact
 
 
+COLUMNS = ["user_id", "table_name", "operation", "row_key", "details"]
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+async def test_every_column_is_sealed(
+    audit: AuditLogger, engine: AndamiosEngine, column: str
+) -> None:
+    """No part of a row can be changed."""
+    await fill(audit, 1)
+    await audit.seal()
+    await tamper(engine, f"UPDATE {LOG} SET {column} = 'x'")
+    assert AuditProblem("changed", 1, 1) == (await audit.verify()).problem
+
+
 async def test_head_kept_elsewhere(audit: AuditLogger, engine: AndamiosEngine) -> None:
     """Cutting off the newest rows, and setting the head back, shows against a kept head."""
     await fill(audit, 3)
