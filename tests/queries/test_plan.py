@@ -164,7 +164,7 @@ MARIADB = """{"query_optimization": {"r_total_time_ms": 0.1}, "query_block": {
 "select_id": 1, "r_loops": 1, "filesort": {"sort_key": "zz.b", "r_output_rows": 1,
 "temporary_table": {"nested_loop": [
 {"table": {"table_name": "zz", "access_type": "ref", "key": "a", "rows": 2, "r_rows": 2,
-"attached_condition": "zz.b > 1"}},
+"filtered": 100, "r_filtered": 50, "attached_condition": "zz.c <> 'it\\'s'"}},
 {"table": {"table_name": "yy", "access_type": "eq_ref", "key": "PRIMARY", "rows": 1, "r_rows": 0,
 "using_index": true}}]}}}}"""
 
@@ -172,7 +172,8 @@ MARIADB_TREE = """\
 sort  (1 came)
 └─ materialize
    └─ nested loop
-      ├─ index scan on zz using a  (2 rows, 2 came)
+      ├─ filter  (2 rows, 1 came)
+      │  └─ index scan on zz using a  (2 rows, 2 came)
       └─ primary key lookup on yy using PRIMARY  (1 rows, 0 came)"""
 
 # As MySQL 8 answers to EXPLAIN FORMAT=JSON.

@@ -8,6 +8,7 @@ it counted has names that begin with ``r_``. Costs it tells from version 11 on.
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 from andamios.queries.planning.plan import QueryPlan
@@ -30,6 +31,9 @@ OPERATIONS = {
     "window_functions_computation": "window",
 }
 
+ESCAPE = re.compile(r"\\(.)")
+"""In conditions MariaDB writes quotes as SQL does, with a backslash that JSON does not know."""
+
 ACCESS = {
     "ALL": "sequential scan",
     "const": "primary key lookup",
@@ -41,12 +45,16 @@ ACCESS = {
 
 def read(rows: Sequence[Any]) -> QueryPlan:
     """Read the one row that MariaDB answers with."""
-    return read_block(json.loads(rows[0][0]))
+    return read_block(json.loads(ESCAPE.sub(_as_json, rows[0][0])))
 
 
 def read_block(answer: dict[str, Any]) -> QueryPlan:
     """Read a document with one ``query_block``."""
     return _joined(list(_nodes(answer["query_block"])), _cost(answer["query_block"]))
+
+
+def _as_json(escape: re.Match[str]) -> str:
+    return escape[0] if escape[1] in '"\\/bfnrtu' else escape[1]
 
 
 def _nodes(part: dict[str, Any]) -> Iterator[QueryPlan]:
@@ -86,8 +94,8 @@ def _costing(plan: QueryPlan, cost: float) -> QueryPlan:
 
 def _table(table: dict[str, Any]) -> QueryPlan:
     rows = table.get("rows", table.get("rows_examined_per_scan"))
-    words = [table.get("access_type"), table.get("message"), table.get("attached_condition")]
-    return QueryPlan(
+    words = [table.get("access_type"), table.get("message")]
+    plan = QueryPlan(
         _access(table),
         table=table.get("table_name"),
         index=table.get("key"),
@@ -97,6 +105,23 @@ def _table(table: dict[str, Any]) -> QueryPlan:
         detail="; ".join(word for word in words if word),
         children=tuple(_nodes({k: v for k, v in table.items() if isinstance(v, dict)})),
     )
+    return _filtered(plan, table) if table.get("attached_condition") else plan
+
+
+def _filtered(plan: QueryPlan, table: dict[str, Any]) -> QueryPlan:
+    """Put the condition on the rows that were read into a node of its own, as MySQL does."""
+    return QueryPlan(
+        "filter",
+        estimated_rows=_part(plan.estimated_rows, table.get("filtered")),
+        actual_rows=_part(plan.actual_rows, table.get("r_filtered")),
+        cost=plan.cost,
+        detail=table["attached_condition"],
+        children=(plan,),
+    )
+
+
+def _part(rows: float | None, percent: float | str | None) -> float | None:
+    return None if rows is None or percent is None else rows * float(percent) / 100
 
 
 def _access(table: dict[str, Any]) -> str:
