@@ -129,7 +129,7 @@ class Hooks:
         def failed(context: ExceptionContext) -> None:
             begun = getattr(context.execution_context, STARTED, None)
             if begun is not None and context.statement is not None:
-                error = context.chained_exception or context.original_exception
+                error = getattr(context, "chained_exception", None) or context.original_exception
                 took = time.perf_counter() - begun
                 name = type(error).__name__
                 self.announce(QueryFinished(context.statement, took, error=name))
