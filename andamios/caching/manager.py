@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import secrets
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from andamios.caching.answers import EngineCache
@@ -260,9 +260,9 @@ def _digest(key: str) -> str:
 
 def _namespace(engine: AndamiosEngine) -> str:
     url = engine.async_engine.url
+    where = f"{url.host}:{url.port}/{url.database}"
     if engine.backend == "sqlite" and "vfs" not in url.query:
-        where = os.path.abspath(url.database or "")  # noqa: PTH100  no file is touched
-    else:
         # One in memory has a name of its own.
-        where = f"{url.host}:{url.port}/{url.database}"
+        path = Path(url.database or "")
+        where = str(path if path.is_absolute() else Path.cwd() / path)
     return hashlib.sha256(f"{engine.backend}:{where}".encode()).hexdigest()[:16]

@@ -158,9 +158,8 @@ def _is_text(part: Any) -> bool:
 
 def _write(statement: Any, compiled: Any) -> Write:
     table = statement.table
-    is_plain = type(statement).__module__.startswith("sqlalchemy.sql.")
     # INSERT OR REPLACE and ON CONFLICT change rows that are there.
-    adds = statement.is_insert and is_plain and _begins_plainly(compiled)
+    adds = statement.is_insert and _is_general(statement) and _begins_plainly(compiled)
     along: set[str] = set()
     if isinstance(table, sa.Table) and not adds:
         actions = ["onupdate"] if statement.is_update else ["ondelete", "onupdate"]
@@ -173,6 +172,12 @@ def _write(statement: Any, compiled: Any) -> Write:
         if all(parameter in names for parameter in parameters):
             key = tuple(names[parameter] for parameter in parameters)
     return Write(table.fullname, frozenset(along), bool(adds), key)
+
+
+def _is_general(statement: Any) -> bool:
+    """Whether it is SQLAlchemy's general INSERT; that of a dialect may do more than insert."""
+    kinds = [kind for kind in type(statement).__mro__ if issubclass(kind, sa.Insert)]
+    return all(kind.__module__.startswith("sqlalchemy.sql.") for kind in kinds)
 
 
 def _begins_plainly(compiled: Any) -> bool:

@@ -1,0 +1,125 @@
+"""Redis down or slow: reads go on without it, and staleness has a bound."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
+
+from andamios import AndamiosEngine, GenericRepository, QueryBuilder
+from andamios.caching import CacheManager
+from andamios.caching.shared import BACK_OFF, PATIENCE
+from tests.caching.domain import CaShelf
+from tests.caching.proxy import BlackHole
+
+if TYPE_CHECKING:
+    import pytest
+    from redis.asyncio import Redis
+
+TIMEOUT = 0.1
+
+
+async def number(engine: AndamiosEngine) -> int:
+    shelf: Any = await QueryBuilder(CaShelf, engine).cached(60).one()
+    return int(shelf.number)
+
+
+async def write(engine: AndamiosEngine, value: int) -> None:
+    await GenericRepository[CaShelf](engine).update_where({"name": "a"}, {"number": value})
+
+
+async def test_nobody_listens(
+    engine: AndamiosEngine, caplog: pytest.LogCaptureFixture, unused_tcp_port: int
+) -> None:
+    """A closed port costs little, is counted, and is logged once."""
+    async with CacheManager(f"redis://:secret@127.0.0.1:{unused_tcp_port}") as cache:
+        cache.watch(engine)
+        await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
+        for value in range(3):
+            await write(engine, value)
+            assert value == await number(engine)
+        assert await cache.get_cached_result("key") is None
+        await cache.set_cached_result("key", 1)
+        assert cache.stats().errors >= 1
+        assert 0 == cache.stats().hits
+    assert 1 == sum("Redis does not answer" in record.message for record in caplog.records)
+    assert "secret" not in caplog.text
+
+
+async def test_a_black_hole_costs_a_bounded_time_once(
+    engine: AndamiosEngine, redis_database: str, redis_client: Redis
+) -> None:
+    """The first read waits for the time-out, the next ones do not; then all is well again."""
+    await redis_client.ping()
+    await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
+    async with (
+        BlackHole.before(redis_database) as proxy,
+        CacheManager(proxy.url, timeout=TIMEOUT) as cache,
+    ):
+        cache.watch(engine)
+        assert [0, 0] == [await number(engine) for _ in range(2)]
+        assert 1 == cache.stats().hits
+
+        proxy.is_open = False
+        began = time.monotonic()
+        assert [0] * 10 == [await number(engine) for _ in range(10)]
+        assert TIMEOUT <= time.monotonic() - began < TIMEOUT + 0.6
+        assert 1 == cache.stats().errors
+
+        proxy.is_open = True
+        await asyncio.sleep(BACK_OFF)
+        assert [0] * 3 == [await number(engine) for _ in range(3)]
+        assert cache.stats().hits >= 2
+
+
+async def test_a_write_that_cannot_be_told(
+    engine: AndamiosEngine, test_database: str, redis_database: str, redis_client: Redis
+) -> None:
+    """It commits; here it is seen at once, elsewhere after max_staleness at the latest."""
+    await redis_client.ping()
+    await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
+    bound = 1.5
+    async with (
+        BlackHole.before(redis_database) as proxy,
+        CacheManager(proxy.url, timeout=TIMEOUT, max_staleness=bound) as here,
+        AndamiosEngine(test_database, uvloop=False, pool_size=2) as elsewhere,
+        CacheManager(redis_database, timeout=2, max_staleness=bound) as there,
+    ):
+        here.watch(engine)
+        there.watch(elsewhere)
+        assert [0, 0] == [await number(engine), await number(elsewhere)]
+        assert 1 == there.stats().hits
+
+        proxy.is_open = False
+        began = time.monotonic()
+        await write(engine, 1)
+        assert time.monotonic() - began < TIMEOUT * PATIENCE + 0.6
+        returned = time.monotonic()
+        assert 1 == await number(engine)
+        while await number(elsewhere) == 0:
+            await asyncio.sleep(0.05)
+            assert time.monotonic() - returned < bound + 0.3
+
+
+async def test_what_was_owed_is_made_up_for(
+    engine: AndamiosEngine, test_database: str, redis_database: str, redis_client: Redis
+) -> None:
+    """When Redis is back, this process tells it of its write before it reads anything."""
+    await redis_client.ping()
+    await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
+    async with (
+        BlackHole.before(redis_database) as proxy,
+        CacheManager(proxy.url, timeout=TIMEOUT, max_staleness=60) as here,
+        AndamiosEngine(test_database, uvloop=False, pool_size=2) as elsewhere,
+        CacheManager(redis_database, timeout=2, max_staleness=60) as there,
+    ):
+        here.watch(engine)
+        there.watch(elsewhere)
+        assert [0, 0] == [await number(elsewhere) for _ in range(2)]
+        proxy.is_open = False
+        await write(engine, 1)
+        # Nobody told them, which is what max_staleness is for.
+        assert 0 == await number(elsewhere)
+        proxy.is_open = True
+        await asyncio.sleep(BACK_OFF)
+        assert [1, 1] == [await number(engine), await number(elsewhere)]
