@@ -54,9 +54,10 @@ class QueryOptimizer:
         >>> import andamios
         >>> from andamios import AndamiosEngine, BaseModel, GenericRepository, QueryBuilder
         >>> from andamios.queries import QueryOptimizer
-        >>> from sqlalchemy.orm import Mapped
+        >>> from sqlalchemy import String
+        >>> from sqlalchemy.orm import mapped_column
         >>> class Parcel(BaseModel):
-        ...     city: Mapped[str]
+        ...     city = mapped_column(String(50))
         >>> async def main() -> list[str]:
         ...     async with AndamiosEngine("sqlite://") as engine:
         ...         await engine.create_all(Parcel)
