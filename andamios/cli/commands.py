@@ -6,9 +6,11 @@ from typing import Annotated
 import typer
 
 import andamios
+from andamios.cli.audit import audit
 from andamios.cli.explain import explain
 from andamios.cli.health import health
 from andamios.cli.migrate import migrate
+from andamios.cli.secrets import secrets
 from andamios.cli.tour import tour
 
 __all__ = ["app"]
@@ -18,6 +20,8 @@ app.command()(tour)
 app.command()(health)
 app.command()(explain)
 app.add_typer(migrate, name="migrate")
+app.add_typer(secrets, name="secrets")
+app.add_typer(audit, name="audit")
 
 
 def _version(is_wanted: bool) -> None:

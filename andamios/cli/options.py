@@ -17,13 +17,27 @@ from andamios.models.base import BaseModel
 if TYPE_CHECKING:
     from sqlalchemy.orm import DeclarativeBase
 
-__all__ = ["AsJson", "DatabaseUrl", "Models", "engine_of", "import_models", "import_name"]
+__all__ = [
+    "SECRETS",
+    "SECRETS_VARIABLE",
+    "AsJson",
+    "DatabaseUrl",
+    "Models",
+    "engine_of",
+    "import_models",
+    "import_name",
+]
+
+PREFIX = "secret:"
+
+SECRETS, SECRETS_VARIABLE = "andamios-secrets", "ANDAMIOS_SECRETS_FILE"
+"""The file of secrets, and what names another one."""
 
 DatabaseUrl = Annotated[
     str | None,
     typer.Option(
-        help="The database; default: ANDAMIOS_DATABASE_URL, then ANDAMIOS_CREDENTIAL, the name "
-        "of an address that 'andamios secrets add' stored.",
+        help="The database, or secret:NAME for what 'andamios secrets' keeps; default: "
+        "ANDAMIOS_DATABASE_URL.",
         show_default=False,
     ),
 ]
@@ -50,14 +64,14 @@ def engine_of(url: str | None) -> AndamiosEngine:
     Raises:
         ConfigurationError: Nothing says where the database is.
     """
-    if url is None and "ANDAMIOS_DATABASE_URL" not in os.environ:
-        name = os.environ.get("ANDAMIOS_CREDENTIAL")
-        if name is None:
-            raise ConfigurationError(
-                "Which database? Pass --database-url, or set ANDAMIOS_DATABASE_URL."
-            )
-        url = _stored(name)
-    return AndamiosEngine(url, pool_size=2) if url is not None else AndamiosEngine.from_env()
+    url = url or os.environ.get("ANDAMIOS_DATABASE_URL")
+    if not url:
+        raise ConfigurationError(
+            "Which database? Pass --database-url, or set ANDAMIOS_DATABASE_URL."
+        )
+    if url.startswith(PREFIX):
+        return AndamiosEngine(_stored(url.removeprefix(PREFIX)), pool_size=2)
+    return AndamiosEngine.from_env({**os.environ, "ANDAMIOS_DATABASE_URL": url})
 
 
 def import_name(where: str) -> Any:
@@ -104,4 +118,5 @@ def import_models(where: str | None) -> MetaData | type[DeclarativeBase]:
 def _stored(name: str) -> str:
     from andamios.security.credentials import CredentialsFile  # noqa: PLC0415  needs an extra
 
-    return CredentialsFile.from_env().get(name)
+    file = CredentialsFile(os.environ.get(SECRETS_VARIABLE, SECRETS))
+    return file.get(name).get_secret_value()

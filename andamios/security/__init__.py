@@ -3,7 +3,7 @@
 from andamios.security.audit import AuditLogger
 from andamios.security.chain import AuditHead, AuditProblem, AuditReport
 from andamios.security.credentials import CredentialsFile
-from andamios.security.keys import create_key_file, generate_key
+from andamios.security.keys import create_key_file, generate_key, read_key_file
 
 __all__ = [
     "AuditHead",
@@ -13,4 +13,5 @@ __all__ = [
     "CredentialsFile",
     "create_key_file",
     "generate_key",
+    "read_key_file",
 ]

@@ -11,7 +11,14 @@ from pydantic import SecretStr
 
 from andamios.errors import ConfigurationError, MissingDependencyError
 
-__all__ = ["KEY_FILE_VARIABLE", "KEY_VARIABLE", "create_key_file", "generate_key", "read_keys"]
+__all__ = [
+    "KEY_FILE_VARIABLE",
+    "KEY_VARIABLE",
+    "create_key_file",
+    "generate_key",
+    "read_key_file",
+    "read_keys",
+]
 
 KEY_VARIABLE = "ANDAMIOS_SECRETS_KEY"
 KEY_FILE_VARIABLE = "ANDAMIOS_SECRETS_KEY_FILE"
@@ -71,7 +78,7 @@ def read_keys(given: str | SecretStr | None) -> Any:
     """
     module = fernet_module()
     text = given.get_secret_value() if isinstance(given, SecretStr) else given
-    text = text or os.environ.get(KEY_VARIABLE) or _read_file(os.environ.get(KEY_FILE_VARIABLE))
+    text = text or _from_environment()
     try:
         return module.MultiFernet([module.Fernet(key.strip()) for key in text.split(",")])
     except ValueError:
@@ -88,16 +95,27 @@ def fernet_module() -> Any:
         raise MissingDependencyError("cryptography", "security") from None
 
 
-def _read_file(name: str | None) -> str:
-    if not name:
+def read_key_file(path: str | os.PathLike[str]) -> SecretStr:
+    """
+    Read the key that :func:`create_key_file` wrote.
+
+    Raises:
+        ConfigurationError: It cannot be read, or others than its owner may read it.
+    """
+    name = os.fspath(path)
+    try:
+        if Path(path).stat().st_mode & OTHERS:
+            raise ConfigurationError(f"Others may read the key in {name}. Run: chmod 600 {name}")
+        return SecretStr(Path(path).read_text().strip())
+    except OSError as error:
+        raise ConfigurationError(f"The key file {name} cannot be read: {error.strerror}") from None
+
+
+def _from_environment() -> str:
+    key, file = os.environ.get(KEY_VARIABLE), os.environ.get(KEY_FILE_VARIABLE)
+    if not key and not file:
         raise ConfigurationError(
             f"There is no key for secrets: set {KEY_VARIABLE}, or {KEY_FILE_VARIABLE} to the "
             "path of a file."
         )
-    path = Path(name)
-    try:
-        if path.stat().st_mode & OTHERS:
-            raise ConfigurationError(f"Others may read the key in {name}. Run: chmod 600 {name}")
-        return path.read_text()
-    except OSError as error:
-        raise ConfigurationError(f"The key file {name} cannot be read: {error.strerror}") from None
+    return key or read_key_file(file or "").get_secret_value()

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -50,13 +52,16 @@ def shop(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def andamios(folder: Path, *arguments: str, **environment: str) -> tuple[int, str, str]:
+def andamios(
+    folder: Path, *arguments: str, stdin: str = "", **environment: str
+) -> tuple[int, str, str]:
     """Run a command in a folder, on the database shop.db there unless told otherwise."""
     set_ = {"ANDAMIOS_DATABASE_URL": "sqlite:///shop.db", **environment}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-m", "andamios", *arguments],
         cwd=folder,
         env={**os.environ, **set_, "COLUMNS": "200"},
+        input=stdin,
         capture_output=True,
         text=True,
         check=False,
@@ -158,3 +163,59 @@ def test_explain(shop: Path) -> None:
     assert "CREATE INDEX ix_shop_item_price" in select[1]
     assert "times less" in select[1]
     assert "sequential scan" == json.loads(builder)["plan"]["node"]
+
+
+def test_secrets(shop: Path) -> None:
+    """Kept encrypted, used by name, listed without values, and brought under another key."""
+    keys = {"ANDAMIOS_SECRETS_KEY_FILE": "one.key"}
+    made = [andamios(shop, "secrets", "key", name) for name in ("one.key", "two.key")]
+    added = andamios(shop, "secrets", "add", "main", stdin="sqlite:///named.db\n", **keys)
+    used = andamios(shop, "health", "--database-url", "secret:main", **keys)
+    rotated = andamios(shop, "secrets", "rotate", "two.key", **keys)
+    old = andamios(shop, "secrets", "list", **keys)
+    keys = {"ANDAMIOS_SECRETS_KEY_FILE": "two.key"}
+    listed = andamios(shop, "secrets", "list", "--json", **keys)
+    shown = andamios(shop, "secrets", "show", "main", **keys)
+
+    assert [0] * 4 == [code for code, _output, _errors in (*made, added, rotated)]
+    assert (0, True) == (used[0], (shop / "named.db").exists())
+    assert (2, "", 1) == (*old[:2], len(old[2].splitlines()))
+    assert ["main"] == json.loads(listed[1])
+    assert "sqlite:///named.db\n" == shown[1]
+    assert b"named.db" not in (shop / "andamios-secrets").read_bytes()
+    assert "named.db" not in added[1] + added[2] + old[2]
+
+
+def test_an_audit_trail_is_verified(shop: Path) -> None:
+    """What was sealed is intact until somebody changes it, and then the end is 1."""
+    trail = """
+import andamios
+from andamios.security import AuditLogger
+
+async def main():
+    async with andamios.AndamiosEngine("sqlite:///shop.db") as engine:
+        audit = AuditLogger(engine)
+        await audit.create_tables()
+        for row in range(3):
+            await audit.log_data_access("ann", "patient", "read", row=row)
+
+andamios.run(main())
+"""
+    subprocess.run([sys.executable, "-c", trail], cwd=shop, check=True, timeout=60)
+    sealed = andamios(shop, "audit", "seal")
+    intact = andamios(shop, "audit", "verify", "--json")
+    head = json.loads(intact[1])["head"]
+    with closing(sqlite3.connect(shop / "shop.db")) as connection:
+        (table,) = connection.execute(
+            "SELECT name FROM sqlite_master WHERE sql LIKE '%user_id%' AND type = 'table'"
+        ).fetchone()
+        connection.execute(f"UPDATE {table} SET user_id = 'bob' WHERE id = 2")
+        connection.commit()
+    expected = f"{head['sealed']}:{head['hash']}"
+    broken = andamios(shop, "audit", "verify", "--expected-head", expected)
+    wrong = andamios(shop, "audit", "verify", "--expected-head", "nonsense")
+
+    assert (0, 0, 1, 2) == (sealed[0], intact[0], broken[0], wrong[0])
+    assert "Sealed 3" in sealed[1]
+    assert json.loads(intact[1])["is_intact"]
+    assert "link 2 was changed" in broken[1]
