@@ -115,6 +115,9 @@ class _Writer:
         if isinstance(value, enum.Enum):
             kind = type(value)
             return {"enum": [kind.__module__, kind.__qualname__, value.name]}
+        if isinstance(value, uuid.UUID):
+            # asyncpg has a child of its own for what is equal to it.
+            return {"uuid": str(value)}
         if isinstance(value, Row):
             return {"row": [list(value._fields), [self.write(item) for item in value]]}
         if is_entity(value):

