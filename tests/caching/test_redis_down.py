@@ -6,14 +6,16 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from andamios import AndamiosEngine, GenericRepository, QueryBuilder
 from andamios.caching import CacheManager
 from andamios.caching.shared import BACK_OFF, PATIENCE
+from andamios.core.facts import CommitStarted
 from tests.caching.domain import CaShelf
 from tests.caching.proxy import BlackHole
 
 if TYPE_CHECKING:
-    import pytest
     from redis.asyncio import Redis
 
 TIMEOUT = 0.1
@@ -123,3 +125,45 @@ async def test_what_was_owed_is_made_up_for(
         proxy.is_open = True
         await asyncio.sleep(BACK_OFF)
         assert [1, 1] == [await number(engine), await number(elsewhere)]
+
+
+async def test_a_writer_that_dies_between(
+    engine: AndamiosEngine, test_database: str, redis_database: str, redis_client: Redis
+) -> None:
+    """A writer whose link ends with its COMMIT has told everybody before it."""
+    await redis_client.ping()
+    await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
+    async with (
+        BlackHole.before(redis_database) as proxy,
+        CacheManager(proxy.url, timeout=TIMEOUT, max_staleness=60) as here,
+        AndamiosEngine(test_database, uvloop=False, pool_size=2) as elsewhere,
+        CacheManager(redis_database, timeout=2, max_staleness=60) as there,
+    ):
+        here.watch(engine)
+        there.watch(elsewhere)
+        assert [0, 0] == [await number(elsewhere) for _ in range(2)]
+        # Heard after the cache, which has marked by then.
+        engine.hooks.listen(CommitStarted, lambda _fact: setattr(proxy, "is_open", False))
+        await write(engine, 1)
+        assert [1, 1] == [await number(elsewhere), await number(engine)]
+
+
+async def test_a_cancelled_commit_counts(
+    engine: AndamiosEngine, redis_database: str, redis_client: Redis
+) -> None:
+    """Nobody knows whether a cancelled COMMIT took effect; what it touched is not given out."""
+    await redis_client.ping()
+    await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
+    async with CacheManager(redis_database, timeout=2, max_staleness=60) as cache:
+        cache.watch(engine)
+        assert [0, 0] == [await number(engine) for _ in range(2)]
+        writing = asyncio.create_task(write(engine, 1))
+        engine.hooks.listen(CommitStarted, lambda _fact: writing.cancel())
+        with pytest.raises(asyncio.CancelledError):
+            await writing
+        hits = cache.stats().hits
+        for _ in range(3):
+            actual = await GenericRepository[CaShelf](engine).find_one({"name": "a"})
+            assert actual is not None
+            assert actual.number == await number(engine)
+        assert hits == cache.stats().hits
