@@ -59,7 +59,15 @@ from andamios.models import (
     acting_as,
     current_actor,
 )
-from andamios.queries import CursorPage, FilterBuilder, Page, QueryBuilder
+from andamios.queries import (
+    CursorPage,
+    FilterBuilder,
+    IndexSuggestion,
+    Page,
+    QueryBuilder,
+    QueryOptimizer,
+    QueryPlan,
+)
 from andamios.repositories import (
     BaseRepository,
     GenericRepository,
@@ -97,6 +105,7 @@ __all__ = [
     "GenericRepository",
     "HealthMonitor",
     "IRepository",
+    "IndexSuggestion",
     "LazyLoadError",
     "MigrationError",
     "MissingDependencyError",
@@ -108,6 +117,8 @@ __all__ = [
     "PoolTimeoutError",
     "QueryBuilder",
     "QueryError",
+    "QueryOptimizer",
+    "QueryPlan",
     "ReadOnlyError",
     "ReadOnlyRepository",
     "SerializationError",

@@ -1,25 +1,70 @@
 """
-Telling a connection that was lost during COMMIT from any other lost one.
+What COMMIT may not keep silent about: a connection lost during it, and a rollback instead.
 
 After a break anywhere else the transaction was rolled back. After a break during COMMIT
 nobody on this side knows, and doing the work again could do it twice. SQLAlchemy reports
 both alike, without a statement, so that an error which COMMIT raised is marked as such.
+
+PostgreSQL gives a transaction up with the first statement that fails in it, and answers a
+later COMMIT with ROLLBACK, which its drivers do not report. Whoever caught the error would
+take everything for committed; so the failure is remembered, and COMMIT refused.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from andamios.errors import CommitOutcomeUnknownError, ConnectionFailedError
+from sqlalchemy import event
+
+from andamios.errors import CommitOutcomeUnknownError, ConnectionFailedError, TransactionError
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Dialect, ExceptionContext
+    from sqlalchemy.engine import Dialect, Engine, ExceptionContext
 
     from andamios.errors import AndamiosError
 
-__all__ = ["mark_commit_errors", "name_lost_commit"]
+__all__ = ["mark_commit_errors", "name_lost_commit", "refuse_silent_rollbacks"]
 
 MARK = "andamios_of_commit"
+FAILED = "andamios_failed"
+
+
+def refuse_silent_rollbacks(engine: Engine) -> None:
+    """Refuse COMMIT on PostgreSQL where the server would roll back without a word."""
+    dialect = engine.dialect
+    do_commit = dialect.do_commit
+
+    def failed(context: ExceptionContext) -> None:
+        connection = context.connection
+        if connection is None or context.is_disconnect or connection.invalidated:
+            return
+        if not connection.get_execution_options().get("andamios_read_only"):
+            connection.info[FAILED] = True
+
+    def commit(connection: Any) -> None:
+        # A savepoint may have taken the failure back, which the server knows best.
+        if connection.info.pop(FAILED, False) and not _is_usable(dialect, connection):
+            dialect.do_rollback(connection)
+            raise TransactionError(
+                "A statement of this transaction failed, and PostgreSQL then rolls all of it "
+                "back instead of committing. Let the error end the transaction, or put what may "
+                "fail into 'async with session.begin_nested():'."
+            )
+        do_commit(connection)
+
+    event.listen(engine, "handle_error", failed)
+    dialect.do_commit = commit  # type: ignore[method-assign, assignment]
+
+
+def _is_usable(dialect: Dialect, connection: Any) -> bool:
+    cursor = connection.cursor()
+    try:
+        cursor.execute("SELECT 1")
+    except dialect.loaded_dbapi.Error:
+        return False
+    finally:
+        cursor.close()
+    return True
 
 
 def mark_commit_errors(dialect: Dialect) -> None:

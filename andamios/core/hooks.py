@@ -27,6 +27,7 @@ from andamios.core.facts import (
     TransactionEnded,
 )
 from andamios.core.pool import LivePool
+from andamios.errors import TransactionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -168,6 +169,9 @@ class Hooks:
             try:
                 do_commit(connection)
                 outcome = "committed"
+            except TransactionError:
+                outcome = "rolled back"  # refused on this side, and rolled back
+                raise
             except dialect.loaded_dbapi.Error as error:
                 if not dialect.is_disconnect(error, connection, None):
                     outcome = "rolled back"

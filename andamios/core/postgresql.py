@@ -1,5 +1,5 @@
 """
-What PostgreSQL through asyncpg needs: statements for many rows that can be cancelled.
+What PostgreSQL needs: COMMITs that mean it, and statements for many rows that can be cancelled.
 
 asyncpg sends a large ``executemany`` in several writes, and a cancellation that arrives
 between two of them is lost: the task then waits for ever (``bind_execute_many`` in
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 
+from andamios.core.commits import refuse_silent_rollbacks
 from andamios.core.strict import make_strict
 
 if TYPE_CHECKING:
@@ -33,6 +34,7 @@ def prepare(engine: AsyncEngine) -> None:
     """Register what an engine on PostgreSQL needs."""
     dialect = engine.sync_engine.dialect
     make_strict(dialect)
+    refuse_silent_rollbacks(engine.sync_engine)
     if dialect.driver == "asyncpg":
         dialect.use_insertmanyvalues_wo_returning = True
         event.listen(engine.sync_engine, "do_executemany", _execute_in_pieces)

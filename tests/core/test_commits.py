@@ -1,0 +1,100 @@
+"""What happens at COMMIT when something went wrong before it."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import select, text
+
+from andamios import AndamiosEngine, DuplicateError, QueryError, TransactionError
+from andamios.core.facts import TransactionEnded
+from tests.models.domain import LibWord
+
+if TYPE_CHECKING:
+    from andamios import AsyncSession
+
+
+async def words(engine: AndamiosEngine) -> list[str]:
+    async with engine.session() as session:
+        return list(await session.scalars(select(LibWord.word).order_by(LibWord.word)))
+
+
+async def break_a_rule(session: AsyncSession) -> None:
+    twice = [{"word": "x"}, {"word": "x"}]
+    with suppress(DuplicateError):
+        await session.execute(LibWord.__table__.insert(), twice)
+
+
+async def test_nothing_is_lost_in_silence(engine: AndamiosEngine, backend: str) -> None:
+    """After a failure that was swallowed, the rest is committed, or COMMIT says it is not."""
+
+    async def work() -> None:
+        async with engine.session() as session:
+            session.add(LibWord(word="kept"))
+            await session.flush()
+            await break_a_rule(session)
+
+    ends: list[str] = []
+    engine.hooks.listen(TransactionEnded, lambda fact: ends.append(fact.outcome))
+    if backend == "postgresql":
+        with pytest.raises(TransactionError, match="begin_nested"):
+            await work()
+        assert ["rolled back"] == ends
+        assert [] == await words(engine)
+    else:
+        await work()
+        assert "kept" in await words(engine)
+    assert 0 == engine.connections.stats().in_use
+
+
+async def test_a_savepoint_takes_the_failure_back(engine: AndamiosEngine) -> None:
+    """What failed inside a savepoint does not keep the rest from being committed."""
+    async with engine.session() as session:
+        session.add(LibWord(word="kept"))
+        await session.flush()
+        with suppress(DuplicateError):
+            async with session.begin_nested():
+                session.add_all([LibWord(word="x"), LibWord(word="x")])
+
+    assert ["kept"] == await words(engine)
+
+
+async def test_a_savepoint_of_ones_own(engine: AndamiosEngine) -> None:
+    """One that is written as text counts too."""
+    async with engine.session() as session:
+        session.add(LibWord(word="kept"))
+        await session.flush()
+        await session.execute(text("SAVEPOINT mine"))
+        await break_a_rule(session)
+        await session.execute(text("ROLLBACK TO SAVEPOINT mine"))
+
+    assert ["kept"] == await words(engine)
+
+
+async def test_a_failed_read_loses_nothing(engine: AndamiosEngine) -> None:
+    """A read-only block may swallow what failed: there is nothing to commit."""
+    async with engine.session(read_only=True) as session:
+        with suppress(QueryError):
+            await session.execute(text("SELECT nothing FROM nowhere"))
+    assert [] == await words(engine)
+
+
+async def test_the_next_transaction_is_not_blamed(engine: AndamiosEngine) -> None:
+    """A connection that comes back after a failure commits what the next one writes."""
+    with suppress(QueryError):
+        async with engine.session() as session:
+            await session.execute(text("SELECT nothing FROM nowhere"))
+    async with engine.session() as session:
+        session.add(LibWord(word="kept"))
+    assert ["kept"] == await words(engine)
+
+
+async def test_failing_ddl_is_an_error_of_ours(engine: AndamiosEngine) -> None:
+    """A table that is there cannot be made again, and the error says so as any other does."""
+    from sqlalchemy.schema import CreateTable  # noqa: PLC0415
+
+    with pytest.raises(QueryError):
+        async with engine.connections.acquire() as connection:
+            await connection.execute(CreateTable(LibWord.__table__))
