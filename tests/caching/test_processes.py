@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import random
 import sys
 import time
 from pathlib import Path
@@ -59,10 +60,15 @@ async def test_another_process_sees_it(
 class Checker:
     """Knows which values were committed when, and finds reads that came too late for theirs."""
 
-    def __init__(self) -> None:
-        self.committed: dict[int, int] = {}
+    def __init__(self, keys: list[int]) -> None:
+        self.committed = dict.fromkeys(keys, 0)
         self.reads = 0
         self.stale: list[tuple[int, int, int]] = []
+        self._until = time.monotonic() + SECONDS
+
+    def goes_on(self) -> bool:
+        """Whether there is time left."""
+        return time.monotonic() < self._until
 
     def check(self, key: int, least: int, seen: int) -> None:
         """Compare what was read with what was committed when the read began."""
@@ -80,11 +86,10 @@ async def test_hammered_by_writers_and_readers(
 ) -> None:
     """No read that begins after a COMMIT has returned sees an older value."""
     await redis_client.ping()
-    checker = Checker()
     shelves = GenericRepository[CaShelf](engine)
     rows = [CaShelf(name=str(number)) for number in range(WRITERS)]
     keys = await shelves.create_many(rows, returning="keys")
-    checker.committed = dict.fromkeys(keys, 0)
+    checker = Checker(keys)
     async with (
         AndamiosEngine(test_database, uvloop=False, pool_size=10) as other,
         CacheManager(redis_database, timeout=5, max_staleness=LONG) as here,
@@ -92,10 +97,11 @@ async def test_hammered_by_writers_and_readers(
     ):
         here.watch(engine)
         there.watch(other)
-        until = time.monotonic() + SECONDS
+        engines = (engine, other)
         await asyncio.gather(
-            *(_write((engine, other)[i % 2], keys[i], checker, until) for i in range(WRITERS)),
-            *(_read((engine, other)[i % 2], keys, checker, until) for i in range(READERS)),
+            *(_write(engines[i % 2], engines, keys[i], checker) for i in range(WRITERS)),
+            *(_read(engines[i % 2], keys, checker) for i in range(READERS)),
+            *(_read_slowly(cache, engine, keys, checker) for cache in (here, there)),
         )
         hits = here.stats().hits + there.stats().hits
         assert 0 == here.stats().errors + there.stats().errors
@@ -107,9 +113,11 @@ async def test_hammered_by_writers_and_readers(
     assert hits > 0
 
 
-async def _write(engine: AndamiosEngine, key: int, checker: Checker, until: float) -> None:
+async def _write(
+    engine: AndamiosEngine, engines: tuple[AndamiosEngine, ...], key: int, checker: Checker
+) -> None:
     value = 0
-    while time.monotonic() < until:
+    while checker.goes_on():
         value += 1
         if value % 3:
             await GenericRepository[CaShelf](engine).update_where({"id": key}, {"number": value})
@@ -119,12 +127,15 @@ async def _write(engine: AndamiosEngine, key: int, checker: Checker, until: floa
                 assert shelf is not None
                 shelf.number = value
         checker.committed[key] = value
+        for each in engines:
+            found: Any = await QueryBuilder(CaShelf, each).filter_by(id=key).cached(LONG).one()
+            checker.check(key, value, found.number)
         # Long enough for answers to be kept and given out in between.
         await asyncio.sleep(0.1)
 
 
-async def _read(engine: AndamiosEngine, keys: list[int], checker: Checker, until: float) -> None:
-    while time.monotonic() < until:
+async def _read(engine: AndamiosEngine, keys: list[int], checker: Checker) -> None:
+    while checker.goes_on():
         for key in keys:
             least = checker.committed[key]
             query = QueryBuilder(CaShelf, engine).filter_by(id=key).cached(LONG)
@@ -133,3 +144,22 @@ async def _read(engine: AndamiosEngine, keys: list[int], checker: Checker, until
         before = dict(checker.committed)
         for found in await QueryBuilder(CaShelf, engine).cached(LONG).execute():
             checker.check(found.id, before[found.id], found.number)
+
+
+async def _read_slowly(
+    cache: CacheManager, engine: AndamiosEngine, keys: list[int], checker: Checker
+) -> None:
+    """Load, dawdle, and store: what was committed meanwhile must not be missed by the next."""
+    while checker.goes_on():
+        key = random.choice(keys)
+
+        async def load(key: int = key) -> int:
+            found = await GenericRepository[CaShelf](engine).get_one(key)
+            await asyncio.sleep(random.random() / 10)
+            return found.number
+
+        tags = [f"t:ca_shelf:{key}", "t:ca_shelf:*"]
+        for _ in range(3):
+            least = checker.committed[key]
+            seen = await cache.get_or_load(str(key), load, tags=tags)
+            checker.check(key, least, seen)
