@@ -41,6 +41,25 @@ __all__ = ["EngineCache"]
 SNAPSHOTS = {"REPEATABLE READ", "SERIALIZABLE"}
 SEES_COMMITTED = {"READ COMMITTED", "AUTOCOMMIT"}
 
+SHAPES = 1000
+"""Statements of which is remembered what they read; their walk costs as much as a hit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """
+    What the text of a SELECT on a model tells of every one with this text.
+
+    Args:
+        tables: Full names of those it reads.
+        has_text: Whether it may read others.
+        may_name_row: Whether it reads its model's table once, so that a key names all of it.
+    """
+
+    tables: frozenset[str]
+    has_text: bool
+    may_name_row: bool
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -95,6 +114,7 @@ class EngineCache:
         self._levels = levels
         self.namespace = namespace
         self._watch = Watch(engine, levels.board, self._named)
+        self._shapes: dict[tuple[type[Any], str], Shape] = {}
         self._also_read: weakref.WeakKeyDictionary[type[Any], frozenset[str]] = (
             weakref.WeakKeyDictionary()
         )
@@ -156,15 +176,21 @@ class EngineCache:
     def _plan(self, question: CachedRead) -> Plan:
         mapper = mapper_of(question.model)
         compiled = question.statement.compile(dialect=self._engine.async_engine.dialect)
-        facts = facts_of(compiled)
-        parts = (str(compiled), compiled.params, question.variant, fingerprint(mapper))
+        sql = str(compiled)
+        shape = self._shapes.get((question.model, sql))
+        if shape is None:
+            shape = _shape(mapper, question.statement, compiled)
+            if len(self._shapes) >= SHAPES:
+                self._shapes.clear()
+            self._shapes[question.model, sql] = shape
+        parts = (sql, compiled.params, question.variant, fingerprint(mapper))
         digest = hashlib.sha256(encode(parts).encode()).hexdigest()
-        table, row = _named_row(mapper, question.statement)
+        table, row = _named_row(mapper, question.statement) if shape.may_name_row else ("", "")
         return Plan(
             key=self._named(digest),
             model=question.model.__name__,
-            tables=facts.tables | self._also_read.get(question.model, frozenset()),
-            has_text=facts.has_text,
+            tables=shape.tables | self._also_read.get(question.model, frozenset()),
+            has_text=shape.has_text,
             table=table,
             row=row,
         )
@@ -191,9 +217,14 @@ def _is_one_row(value: Any) -> bool:
 
 
 def _named_row(mapper: Any, statement: Any) -> tuple[str, str]:
-    """Find the row that a SELECT names by its key, if it reads nothing else of that table."""
+    """Find the row that a SELECT names by its key."""
     table = mapper.local_table
     parameters = key_parameters(statement.whereclause, table)
+    row = row_tag(table.fullname, [parameter.effective_value for parameter in parameters])
+    return (table.fullname, row) if row is not None else ("", "")
+
+
+def _shape(mapper: Any, statement: Any, compiled: Any) -> Shape:
     has_expressions = any(
         not isinstance(column, sa.Column)
         for attribute in mapper.column_attrs
@@ -203,7 +234,5 @@ def _named_row(mapper: Any, statement: Any) -> tuple[str, str]:
         part is not statement and isinstance(part, sa.SelectBase | sa.AliasedReturnsRows)
         for part in visitors.iterate(statement)
     )
-    if not parameters or has_expressions or reads_more:
-        return "", ""
-    row = row_tag(table.fullname, [parameter.effective_value for parameter in parameters])
-    return (table.fullname, row) if row is not None else ("", "")
+    facts = facts_of(compiled)
+    return Shape(facts.tables, facts.has_text, not (has_expressions or reads_more))
