@@ -142,9 +142,10 @@ class _Writer:
 
     def begin(self, connection: Connection) -> None:
         options = connection.get_execution_options()
-        if options.get("isolation_level") == "AUTOCOMMIT":
-            return
         read_only = bool(options.get("andamios_read_only"))
+        if options.get("isolation_level") == "AUTOCOMMIT":
+            _set_query_only(connection, read_only=read_only)
+            return
         task = asyncio.current_task()
         if task is self._task and (self._blocks_readers or not read_only):
             raise SessionTaskError(

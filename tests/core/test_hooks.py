@@ -23,6 +23,8 @@ from tests.models.domain import LibWord
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from andamios.core.hooks import Hooks
+
 
 def heard(engine: AndamiosEngine, *kinds: type[Fact]) -> list[Fact]:
     facts: list[Fact] = []
@@ -178,7 +180,8 @@ async def test_a_failing_listener_harms_nobody(
 async def test_a_removed_listener_hears_nothing(engine: AndamiosEngine) -> None:
     """After remove() nothing more is told."""
     facts = heard(engine, QueryFinished)
-    engine.hooks.remove(QueryFinished, facts.append)
+    hooks: Hooks = engine.hooks
+    hooks.remove(QueryFinished, facts.append)
     async with engine.session() as session:
         await session.execute(text("SELECT 1"))
     assert [] == facts

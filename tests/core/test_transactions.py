@@ -253,3 +253,15 @@ async def test_settings_of_sqlite(tmp_path: Any, pragma: str) -> None:
     ):
         found = await one.scalar(statement), await two.scalar(statement)
     assert (PRAGMAS[pragma], PRAGMAS[pragma]) == found
+
+
+async def test_autocommit_after_reading(make_engine: EngineMaker) -> None:
+    """A connection that only read before writes again, also without a transaction."""
+    engine = make_engine(pool_size=1)
+    async with engine.session(read_only=True) as session:
+        await session.execute(select(LibWord))
+    async with engine.connections.acquire() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(LibWord.__table__.insert(), {"word": "kept"})
+    async with engine.session() as session:
+        assert ["kept"] == list(await session.scalars(select(LibWord.word)))
