@@ -4,7 +4,7 @@ The session settings of a migrating connection, and how they are taken back.
 PostgreSQL and MySQL: how long a statement waits for a lock. While ALTER TABLE waits, everybody
 who comes later waits behind it, so that it had better give up and be tried again.
 
-SQLite: foreign keys are off, since changing a table there means copying it and dropping
+SQLite: on a connection that nobody uses afterwards, foreign keys are off, since changing a table there means copying it and dropping
 the old one, which would delete the rows that refer to it (sqlite.org, "ALTER TABLE", 7).
 :func:`check_references` looks before each commit whether they still hold.
 """
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 
-from andamios.core.sqlite import BUSY_TIMEOUT
 from andamios.errors import MigrationError
 
 if TYPE_CHECKING:
@@ -44,6 +43,9 @@ async def migrating_connection(
     """
     before, after = _settings(engine.backend, lock_timeout, patience)
     async with engine.connections.acquire() as connection:
+        if engine.backend == "sqlite":
+            # Closed when it comes back: a cancellation could leave foreign keys off.
+            (await connection.get_raw_connection()).invalidate(soft=True)
         await _set(connection, before)
         try:
             yield connection
@@ -59,7 +61,7 @@ def _settings(backend: str, lock_timeout: float, patience: float) -> tuple[list[
     if backend == "sqlite":
         return (
             ["PRAGMA foreign_keys=OFF", f"PRAGMA busy_timeout={round(patience * 1000)}"],
-            ["PRAGMA foreign_keys=ON", f"PRAGMA busy_timeout={round(BUSY_TIMEOUT * 1000)}"],
+            [],
         )
     names = ("lock_wait_timeout", "innodb_lock_wait_timeout")
     return (

@@ -1,8 +1,11 @@
+import asyncio
+
 import pytest
 from sqlalchemy import text
 
 from andamios import AndamiosEngine, ForeignKeyError, MigrationError
 from andamios.migrations import MigrationManager
+from andamios.migrations.session import migrating_connection
 from tests.migrations.conftest import ScriptWriter
 
 TABLES = """
@@ -74,3 +77,28 @@ async def test_copying_a_table_keeps_the_order_of_long_decimals(
     async with empty_engine.session() as session:
         found = await session.scalars(text("SELECT size FROM parent ORDER BY size"))
         assert ["-1", "9", "10"] == list(found)
+
+
+async def test_a_cancelled_migration_leaves_no_connection_without_foreign_keys(
+    empty_url: str,
+) -> None:
+    """Wherever it is cancelled, whoever takes the connection next has the usual settings."""
+    async with AndamiosEngine(empty_url, uvloop=False, pool_size=1, max_overflow=0) as engine:
+
+        async def migrate() -> None:
+            settings = migrating_connection(engine, lock_timeout=5, patience=100)
+            async with settings as connection:
+                await connection.execute(text("SELECT 1"))
+
+        for steps in range(60):
+            migrating = asyncio.create_task(migrate())
+            for _ in range(steps):
+                await asyncio.sleep(0)
+            migrating.cancel()
+            await asyncio.wait({migrating})
+            async with engine.session() as session:
+                settings = [
+                    await session.scalar(text(f"PRAGMA {name}"))
+                    for name in ("foreign_keys", "busy_timeout")
+                ]
+            assert [1, 10_000] == settings, steps
