@@ -4,8 +4,9 @@ The session settings of a migrating connection, and how they are taken back.
 PostgreSQL and MySQL: how long a statement waits for a lock. While ALTER TABLE waits, everybody
 who comes later waits behind it, so that it had better give up and be tried again.
 
-SQLite: on a connection that nobody uses afterwards, foreign keys are off, since changing a table there means copying it and dropping
-the old one, which would delete the rows that refer to it (sqlite.org, "ALTER TABLE", 7).
+SQLite: foreign keys are off, since changing a table there means copying it and dropping
+the old one, which would delete the rows that refer to it (sqlite.org, "ALTER TABLE", 7). The
+connection is closed afterwards.
 :func:`check_references` looks before each commit whether they still hold.
 """
 

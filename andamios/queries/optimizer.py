@@ -7,7 +7,7 @@ A façade: ``planning`` asks for plans and reads them, ``indexes`` tries candida
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -26,6 +26,8 @@ from andamios.queries.planning.explain import Sent, explain, sent_by
 from andamios.queries.watching import Watch
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.orm import Session
 
@@ -104,7 +106,7 @@ class QueryOptimizer:
                 no temporary copy, and ``build`` is not set.
         """
         sent, inner = await self._sent(query)
-        async with self._engine.connections.acquire() as connection:
+        async with self._reading() as connection:
             candidates, indexed = await self._worth_trying(connection, inner)
         if not candidates:
             return []
@@ -120,6 +122,11 @@ class QueryOptimizer:
             threshold: How often a line has to run a statement, in one task, to be told.
         """
         return Watch(self._engine, threshold)
+
+    @asynccontextmanager
+    async def _reading(self) -> AsyncIterator[AsyncConnection]:
+        async with self._engine.connections.acquire() as connection:
+            yield await connection.execution_options(andamios_read_only=True)
 
     def _statement(self, query: Any) -> Any:
         if isinstance(query, QueryBuilder):
@@ -157,8 +164,12 @@ class QueryOptimizer:
         self, stack: AsyncExitStack, sent: Sent, inner: Any, *, build: bool
     ) -> Laboratory:
         stack.enter_context(translating())
-        acquire = self._engine.connections.acquire
-        connection = await stack.enter_async_context(acquire())
+        if self._engine.backend == "sqlite" and not build:
+            # Its copy is elsewhere: SQLite's writers must not wait for this.
+            connection = await stack.enter_async_context(self._reading())
+        else:
+            acquire = self._engine.connections.acquire
+            connection = await stack.enter_async_context(acquire())
         if build:
             return await stack.enter_async_context(live_tables(self._engine, connection, sent))
         if self._engine.backend == "postgresql":

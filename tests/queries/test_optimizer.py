@@ -200,6 +200,36 @@ async def test_a_cancellation_leaves_nothing(
         assert 0 == alone.connections.stats().in_use
 
 
+async def test_sqlites_writers_do_not_wait(engine: AndamiosEngine, backend: str) -> None:
+    """Its copy is elsewhere, so that advice is given while somebody writes."""
+    if backend != "sqlite":
+        pytest.skip("servers have no lock on the whole database")
+    await _fill(engine, 3000)
+    async with engine.session() as session:
+        session.add(AdviceRoute(name="not committed"))
+        await session.flush()
+        assert [WANTED] == await QueryOptimizer(engine).suggest_indexes(QUERY)
+
+
+async def test_a_cancelled_trial_is_a_cancellation(engine: AndamiosEngine, backend: str) -> None:
+    """A connection that is lost with it is not asked for more."""
+    if backend != "sqlite":
+        pytest.skip("servers run no statement on the live tables to count its steps")
+    await _fill(engine, 3000)
+    work = asyncio.ensure_future(QueryOptimizer(engine).suggest_indexes(QUERY, build=True))
+
+    def cancel(_connection: Any, _cursor: Any, statement: str, *_others: Any) -> None:
+        if statement.startswith("SELECT advice_parcel"):
+            work.cancel()
+
+    target = engine.async_engine.sync_engine
+    sa.event.listen(target, "before_cursor_execute", cancel)
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    sa.event.remove(target, "before_cursor_execute", cancel)
+    assert 0 == engine.connections.stats().in_use
+
+
 async def test_success_leaves_nothing(
     engine: AndamiosEngine, test_database: str, build: bool
 ) -> None:

@@ -128,9 +128,9 @@ class CountingLaboratory(Laboratory):
             return looks * GRAIN > MOST_STEPS
 
         driver: Any = (await self.connection.get_raw_connection()).driver_connection
-        await driver.set_progress_handler(look, GRAIN)
+        sent = self._sent
         try:
-            sent = self._sent
+            await driver.set_progress_handler(look, GRAIN)
             await self.connection.execute(
                 sent.statement, sent.parameters, execution_options=sent.options
             )
@@ -138,5 +138,7 @@ class CountingLaboratory(Laboratory):
             if looks * GRAIN <= MOST_STEPS:
                 raise
         finally:
-            await driver.set_progress_handler(None, GRAIN)
+            # One that was cancelled is closed already.
+            if not (self.connection.closed or self.connection.invalidated):
+                await driver.set_progress_handler(None, GRAIN)
         return float(looks * GRAIN), "steps of SQLite's virtual machine"
