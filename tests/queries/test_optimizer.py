@@ -13,6 +13,7 @@ from andamios import AndamiosEngine, BaseModel, GenericRepository, QueryBuilder,
 from andamios.core.facts import QueryFinished
 from andamios.queries import IndexSuggestion, QueryOptimizer
 from andamios.queries.indexes import hypothetical, proof
+from tests.core.server import eventually
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -228,6 +229,35 @@ async def test_a_cancelled_trial_is_a_cancellation(engine: AndamiosEngine, backe
         await work
     sa.event.remove(target, "before_cursor_execute", cancel)
     assert 0 == engine.connections.stats().in_use
+
+
+async def test_mysql_builds_for_nobody(engine: AndamiosEngine, backend: str) -> None:
+    """A server that would go on building after a cancellation is stopped."""
+    if backend != "mysql":
+        pytest.skip("others roll an index back")
+    await _fill(engine, 3000)
+    work = asyncio.ensure_future(_advise_behind_a_lock(engine))
+    with pytest.raises(asyncio.CancelledError):
+        await work
+    assert await eventually(lambda: _is_building(engine, expected=False))
+    assert [] == [name for name in await _indexes(engine) if "trial" in str(name)]
+
+
+async def _advise_behind_a_lock(engine: AndamiosEngine) -> None:
+    advising = asyncio.ensure_future(QueryOptimizer(engine).suggest_indexes(QUERY, build=True))
+    async with engine.connections.acquire() as reader:
+        await reader.execute(sa.text("SELECT 1 FROM advice_parcel LIMIT 1"))
+        assert await eventually(lambda: _is_building(engine, expected=True))
+        advising.cancel()
+        await asyncio.wait({advising}, timeout=0.3)
+    await advising
+
+
+async def _is_building(engine: AndamiosEngine, *, expected: bool) -> bool:
+    asked = "info LIKE 'CREATE INDEX andamios\\_trial%' AND db = database()"
+    found = f"SELECT count(*) FROM information_schema.processlist WHERE {asked}"
+    async with engine.connections.acquire() as connection:
+        return expected is bool(await connection.scalar(sa.text(found)))
 
 
 async def test_success_leaves_nothing(

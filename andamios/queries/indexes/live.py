@@ -2,7 +2,8 @@
 Real indexes on the live tables, for whoever asks for them.
 
 Building one locks writers out. PostgreSQL and SQLite roll it back. MySQL and MariaDB
-cannot; there it is dropped, by another connection if this one was lost.
+cannot; there it is dropped, by another connection if this one was lost. A server goes on
+building for a client that is gone, so that it is told to stop first.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ from typing import TYPE_CHECKING
 import sqlalchemy as sa
 from sqlalchemy.schema import DropIndex
 
+from andamios.errors import QueryError
 from andamios.queries.indexes.copies import MeasuringLaboratory
 from andamios.queries.indexes.laboratory import Laboratory
 from andamios.queries.indexes.sqlite import CountingLaboratory
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -30,6 +32,11 @@ if TYPE_CHECKING:
 __all__ = ["live_tables"]
 
 TRIED_ON = "the live tables"
+
+CONNECTION_NUMBER = sa.text("SELECT CONNECTION_ID()")
+
+# Source: MySQL, "Server Error Message Reference"; MariaDB, "Error Codes".
+NO_SUCH_INDEX, NO_SUCH_CONNECTION = 1091, 1094
 
 
 @asynccontextmanager
@@ -49,12 +56,13 @@ async def live_tables(
     elif engine.backend == "postgresql":
         yield Laboratory(connection, sent, tried_on=TRIED_ON)
     else:
+        number = await connection.scalar(CONNECTION_NUMBER)
         laboratory = BuildingLaboratory(connection, sent, tried_on=TRIED_ON)
         try:
             yield laboratory
         finally:
             # In a task of its own: a cancellation must not leave an index behind.
-            await asyncio.shield(asyncio.ensure_future(_remove(engine, laboratory)))
+            await asyncio.shield(asyncio.ensure_future(_remove(engine, laboratory, number)))
 
 
 class BuildingLaboratory(MeasuringLaboratory):
@@ -75,21 +83,25 @@ class BuildingLaboratory(MeasuringLaboratory):
         del self.built[name]
 
 
-async def _remove(engine: AndamiosEngine, laboratory: BuildingLaboratory) -> None:
-    built = laboratory.built
-    if not built:
+async def _remove(engine: AndamiosEngine, laboratory: BuildingLaboratory, number: int) -> None:
+    if not laboratory.built:
         return
+    is_lost = laboratory.connection.invalidated
     # Given back before another is taken, since there may be only one.
     await laboratory.connection.close()
     async with engine.connections.acquire() as connection:
-        for name, candidate in built.items():
-            index = candidate.index(name)
-            if await connection.run_sync(_has_index, index):
-                await connection.execute(DropIndex(index))
+        if is_lost:
+            await _unless(NO_SUCH_CONNECTION, connection.execute(sa.text(f"KILL {int(number)}")))
+        for name, candidate in laboratory.built.items():
+            # Waits for the end of the building. To look first would find nothing until then.
+            dropped = connection.execute(DropIndex(candidate.index(name)))
+            await _unless(NO_SUCH_INDEX, dropped)
 
 
-def _has_index(connection: sa.Connection, index: sa.Index) -> bool:
-    table = index.table
-    assert table is not None
-    found = sa.inspect(connection).get_indexes(table.name, table.schema)
-    return any(each["name"] == index.name for each in found)
+async def _unless(code: int, statement: Awaitable[object]) -> None:
+    """Wait for a statement; that there is nothing to remove is no mistake."""
+    try:
+        await statement
+    except QueryError as error:
+        if error.code != code:
+            raise
