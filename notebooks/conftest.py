@@ -9,6 +9,9 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from nbformat import NotebookNode
+from nbmake.nb_result import NotebookError
+from nbmake.nb_run import NotebookRun
 
 from harness.databases import TestDatabaseManager, run_now
 from harness.services import ServiceName, ServiceUnavailableError
@@ -19,6 +22,27 @@ VARIABLES: dict[ServiceName, str] = {
     "mysql": "ANDAMIOS_MYSQL_URL",
     "redis": "ANDAMIOS_REDIS_URL",
 }
+
+
+def pytest_configure() -> None:
+    """
+    Let a notebook that raises an ExceptionGroup fail.
+
+    IPython prints groups as plain text, in which nbmake finds no error (1.5.5).
+    """
+    find = NotebookRun._get_error  # noqa: SLF001  there is no hook
+
+    def find_or_make(run: NotebookRun, notebook: NotebookNode) -> NotebookError:
+        return find(run, notebook) or _last_words(notebook)
+
+    NotebookRun._get_error = find_or_make  # noqa: SLF001
+
+
+def _last_words(notebook: NotebookNode) -> NotebookError:
+    ran = [cell for cell in notebook.cells if cell.get("outputs")]
+    text = "".join(output.get("text", "") for output in ran[-1].outputs) if ran else ""
+    where = notebook.cells.index(ran[-1]) if ran else 0
+    return NotebookError("A cell raised an ExceptionGroup", text, where)
 
 
 @pytest.hookimpl(wrapper=True)
