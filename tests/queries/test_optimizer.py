@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy as sa
-from sqlalchemy.orm import Mapped, aliased, mapped_column
+from sqlalchemy.orm import DeclarativeBase, Mapped, aliased, mapped_column
 
 from andamios import AndamiosEngine, BaseModel, GenericRepository, QueryBuilder, QueryError
 from andamios.core.facts import QueryFinished
@@ -28,6 +28,30 @@ class AdviceParcel(BaseModel):
 
 class AdviceRoute(BaseModel):
     name: Mapped[str]
+
+
+class AdviceBase(DeclarativeBase):
+    """Of somebody else: SQLAlchemy's own names, which tell the first column only."""
+
+
+class AdvicePlain(AdviceBase):
+    __tablename__ = "advice_plain"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[int] = mapped_column(index=True)
+    size: Mapped[int]
+
+
+class AdviceNamed(DeclarativeBase):
+    """Of somebody who names no indexes, or so that a server has to cut the name."""
+
+    metadata = sa.MetaData(naming_convention={"pk": "pk_%(table_name)s"})
+
+
+class AdviceLong(AdviceNamed):
+    __tablename__ = "advice_" + "long_" * 8 + "name"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    kind: Mapped[int]
+    size: Mapped[int] = mapped_column("size_" * 8 + "x")
 
 
 QUERY = QueryBuilder(AdviceParcel).filter(AdviceParcel.city == 7).order_by("weight").limit(5)
@@ -94,6 +118,7 @@ async def test_advice_holds(parcels: AndamiosEngine, build: bool) -> None:
     (found,) = await optimizer.suggest_indexes(QUERY, build=build)
     assert WANTED == found
     assert isinstance(found, IndexSuggestion)
+    assert "ix_advice_parcel_city_weight" == found.name
     assert ("advice_parcel", ("city", "weight")) == (found.table, found.columns)
     assert found.cost_after < found.cost_before / 10
     assert not found.plan_before.uses_index("ix_advice_parcel_city_weight")
@@ -161,6 +186,29 @@ async def test_a_table_read_twice(engine: AndamiosEngine, backend: str) -> None:
             await optimizer.suggest_indexes(query)
     found = await optimizer.suggest_indexes(query, build=backend == "mysql")
     assert ["CREATE INDEX ix_advice_parcel_weight ON advice_parcel (weight)"] == found
+
+
+@pytest.mark.parametrize("model", [AdvicePlain, AdviceLong])
+async def test_names_are_free_and_true(engine: AndamiosEngine, model: Any) -> None:
+    """Whatever the base calls its indexes, the DDL can be run and makes one of that name."""
+    await engine.create_all(model.metadata)
+    try:
+        async with engine.session() as session:
+            rows = [{"id": n, "kind": n % 3, "size": n % 500} for n in range(1, 4001)]
+            await session.execute(sa.insert(model), rows)
+        if engine.backend == "postgresql":
+            await _run(engine, f"ANALYZE {model.__tablename__}")
+        query = sa.select(model).where(model.kind == 1, model.size == 7)
+        (found, *_) = await QueryOptimizer(engine).suggest_indexes(query)
+        assert found.plan_after.uses_index(found.name)
+        await _run(engine, found)
+        async with engine.connections.acquire() as connection:
+            made = await connection.run_sync(
+                lambda sync: sa.inspect(sync).get_indexes(model.__tablename__)
+            )
+        assert found.name in {each["name"] for each in made}
+    finally:
+        await engine.drop_all(model.metadata)
 
 
 async def test_an_error_leaves_nothing(

@@ -21,6 +21,8 @@ from sqlalchemy.sql.elements import (
     UnaryExpression,
 )
 
+from andamios.models.tables import NAMING_CONVENTION
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
@@ -70,10 +72,11 @@ class Candidate:
         Build the index on a copy of its table, so that the model's own stays as it is.
 
         Args:
-            name: By default what the naming convention says.
+            name: By default what the naming convention says, or the library's, if that one
+                says nothing or names the first column only.
             schema: Where the table lies, if elsewhere than the model says.
         """
-        metadata = sa.MetaData(naming_convention=self.table.metadata.naming_convention)
+        metadata = sa.MetaData(naming_convention=self._convention())
         copied = [sa.Column(column.name, column.type) for column in self.table.columns]
         table = sa.Table(self.table.name, metadata, *copied, schema=schema or self.table.schema)
         columns: list[Any] = [table.c[name] for name in self.names]
@@ -81,6 +84,13 @@ class Candidate:
             pairs = zip(columns, self.descending, strict=True)
             columns = [column.desc() if is_down else column for column, is_down in pairs]
         return sa.Index(name, *columns)
+
+    def _convention(self) -> Any:
+        """Give the naming convention of the table, if it tells indexes of its columns apart."""
+        own = self.table.metadata.naming_convention
+        name = str(own.get("ix", ""))
+        tells_all = "0N" in name or "0_N" in name
+        return own if tells_all or (name and len(self.columns) == 1) else NAMING_CONVENTION
 
 
 @dataclass(slots=True)

@@ -76,8 +76,9 @@ async def proven(
         )
         chosen = best.candidate
         await laboratory.add(chosen, names[id(chosen)])
-        final = {names[id(each)]: str(each.index().name) for each in candidates}
+        final = {names[id(each)]: _final_name(laboratory, each) for each in candidates}
         proof = IndexProof(
+            _final_name(laboratory, chosen),
             chosen.table.name,
             chosen.names,
             cost,
@@ -106,6 +107,13 @@ async def _try(laboratory: Laboratory, candidate: Candidate, name: str) -> _Tria
 
 def _name(number: int) -> str:
     return f"andamios_trial_{secrets.token_hex(4)}_{number}"
+
+
+def _final_name(laboratory: Laboratory, candidate: Candidate) -> str:
+    """Give the name that the index has in its DDL, where a long one is cut."""
+    preparer = laboratory.connection.dialect.identifier_preparer
+    (name,) = preparer.unformat_identifiers(preparer.format_index(candidate.index()))
+    return name
 
 
 def _ddl(laboratory: Laboratory, candidate: Candidate) -> str:

@@ -17,7 +17,8 @@ class IndexProof:
     What was seen when a query was planned without and with an index.
 
     Args:
-        table: The table of the index.
+        name: The name of the index.
+        table: Its table.
         columns: Its columns in order.
         cost_before: What the query costs without it, in ``unit``.
         cost_after: What it costs with it.
@@ -30,6 +31,7 @@ class IndexProof:
         write_cost: What each write pays for it, in words.
     """
 
+    name: str
     table: str
     columns: tuple[str, ...]
     cost_before: float
@@ -58,7 +60,7 @@ class IndexSuggestion(str):
         >>> before = QueryPlan("sequential scan", "port")
         >>> after = QueryPlan("index scan", "port", "ix_port_name")
         >>> proof = IndexProof(
-        ...     "port", ("name",), 400.0, 8.0, "planner's cost", before, after,
+        ...     "ix_port_name", "port", ("name",), 400.0, 8.0, "planner's cost", before, after,
         ...     "hypothetical indexes", "one more index to write",
         ... )
         >>> found = IndexSuggestion("CREATE INDEX ix_port_name ON port (name)", proof)
@@ -78,6 +80,11 @@ class IndexSuggestion(str):
 
     def __getnewargs__(self) -> tuple[str, IndexProof]:  # type: ignore[override]
         return str(self), self.proof
+
+    @property
+    def name(self) -> str:
+        """The name of the index."""
+        return self.proof.name
 
     @property
     def table(self) -> str:
