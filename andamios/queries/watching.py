@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import itertools
+import linecache
 import weakref
 from collections import Counter
 from dataclasses import dataclass
@@ -56,16 +57,20 @@ class RepeatedQuery:
         count: How often one task ran it.
         where: The line of the caller's code, as ``file:line``.
         fix: What to do instead, in a sentence.
+        source: What that line says, since a notebook's file has no name to know it by; empty
+            where the source is not to be had.
     """
 
     statement: str
     count: int
     where: str
     fix: str
+    source: str = ""
 
     def __str__(self) -> str:
         words = " ".join(self.statement.split())
-        return f"{self.where} ran {self.count} times: {words:.120}\n  {self.fix}"
+        lines = [f"{self.where} ran {self.count} times: {words:.120}", self.source, self.fix]
+        return "\n  ".join(filter(None, lines))
 
 
 class Watch:
@@ -106,7 +111,7 @@ class Watch:
         for (statement, where, _task), count in self._counts.items():
             most[statement, where] = max(most[statement, where], count)
         return [
-            RepeatedQuery(statement, count, where, FIXES[_verb(statement)])
+            RepeatedQuery(statement, count, where, FIXES[_verb(statement)], _source(where))
             for (statement, where), count in most.most_common()
             if count >= self._threshold
         ]
@@ -144,6 +149,11 @@ class Watch:
 def _verb(statement: str) -> str:
     words = statement.split(None, 1)
     return words[0].upper() if words else ""
+
+
+def _source(where: str) -> str:
+    file, _, line = where.rpartition(":")
+    return linecache.getline(file, int(line)).strip()
 
 
 def _users_line() -> str | None:

@@ -13,7 +13,7 @@ from andamios import BaseModel, GenericRepository, MissingDependencyError, Query
 from andamios.core.facts import QueryFinished
 from andamios.models.base import SoftDeleteModel
 from andamios.queries import QueryOptimizer, QueryPlan
-from andamios.queries.planning import mariadb, mysql, sqlite
+from andamios.queries.planning import mariadb, mysql, postgresql, sqlite
 
 if TYPE_CHECKING:
     from andamios import AndamiosEngine
@@ -141,6 +141,23 @@ def test_text() -> None:
         "   └─ index scan on house using ix_house_city"
     )
     assert expected == str(TREE)
+
+
+def test_a_notebook_stores_the_tree_as_text() -> None:
+    """Where only text can be shown, the tree is, and not the fields of its nodes."""
+    pretty = pytest.importorskip("IPython.lib.pretty")
+    assert str(TREE) == pretty.pretty(TREE)
+    inside = pretty.pretty([TREE]).splitlines()
+    assert (str(TREE).splitlines()[0], 4) == (inside[0].removeprefix("["), len(inside))
+
+
+def test_postgresqls_hash_has_a_word() -> None:
+    """The table that a hash join looks into is built by a node of its own."""
+    scan = {"Node Type": "Seq Scan", "Relation Name": "city"}
+    build = {"Node Type": "Hash", "Plans": [scan]}
+    answer = [{"Plan": {"Node Type": "Hash Join", "Plans": [scan, build]}}]
+    nodes = [each.node for each in postgresql.read([(answer,)]).walk()]
+    assert ["hash join", "sequential scan", "hash", "sequential scan"] == nodes
 
 
 def test_picture() -> None:

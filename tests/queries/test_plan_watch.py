@@ -56,7 +56,9 @@ async def test_lazy_loads_in_a_loop(ports: AndamiosEngine) -> None:
     assert (7, line) == (found.count, found.where)
     assert "watched_ship" in found.statement
     assert ".load(Model.relationship)" in found.fix
+    assert "await port.load(WatchedPort.ships)" == found.source
     assert line in str(report)
+    assert found.source in str(report)
 
 
 async def test_the_cure_is_not_found(ports: AndamiosEngine) -> None:

@@ -22,7 +22,7 @@ class QueryPlan:
 
     Args:
         node: What it does: one of ``nodes.ACCESSES``, or ``sort``, ``nested loop``, ``hash
-            join``, ``merge join``, ``aggregate``, ``filter``, ``limit``, ``unique``,
+            join``, ``hash``, ``merge join``, ``aggregate``, ``filter``, ``limit``, ``unique``,
             ``materialize``, ``union``, ``subquery``, ``window``, ``bitmap index``,
             ``result`` or ``other``.
         table: The table that it reads, by its alias where it has one.
@@ -108,6 +108,13 @@ class QueryPlan:
         from andamios.queries.planning.picture import draw  # noqa: PLC0415  needs an extra
 
         return draw(self, figure)
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:  # noqa: FBT001  IPython's protocol
+        """Show the tree at the end of a notebook's cell."""
+        for number, line in enumerate(str(self).splitlines()):
+            if number:
+                printer.break_()
+            printer.text(line)
 
     def _repr_svg_(self) -> str | None:
         # A notebook then shows the text instead.

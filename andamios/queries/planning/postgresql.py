@@ -24,6 +24,7 @@ NODES = {
     "Bitmap Heap Scan": "bitmap scan",
     "Bitmap Index Scan": "bitmap index",
     "Group": "aggregate",
+    "Hash": "hash",
     "Hash Join": "hash join",
     "Incremental Sort": "sort",
     "Index Only Scan": "index only scan",
