@@ -1,8 +1,8 @@
 """
 What a statement reads and writes, found by walking through it.
 
-Text says nothing reliable about tables. A statement in plain text that begins like a write
-counts as a write to everything; a read with text in it depends on every write.
+Text says nothing reliable about tables. A statement in plain text that does not begin like a
+read counts as a write to everything; a read with text in it depends on every write.
 """
 
 from __future__ import annotations
@@ -22,13 +22,23 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine.interfaces import Compiled, ExecutionContext
 
-__all__ = ["StatementFacts", "facts_of", "key_parameters", "touched_tags"]
+__all__ = ["StatementFacts", "commits_at_once", "facts_of", "key_parameters", "touched_tags"]
 
-WRITING = {
-    *("INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE", "TRUNCATE", "COPY", "LOAD", "CALL"),
-    *("DO", "DROP", "ALTER", "EXECUTE"),
+READING = {
+    *("SELECT", "VALUES", "TABLE", "SHOW", "SET", "RESET", "PRAGMA", "LOCK", "LISTEN", "NOTIFY"),
+    *("BEGIN", "START", "SAVEPOINT", "RELEASE", "ROLLBACK", "COMMIT"),
 }
-PERHAPS = {"WITH", "EXPLAIN"}
+PERHAPS = {"WITH", "EXPLAIN", "DESCRIBE", "DESC"}
+CHANGING = {"INSERT", "UPDATE", "DELETE", "REPLACE", "MERGE"}
+
+# Comments before the first word; one that is nested, or that MySQL executes, hides it.
+FIRST_WORD = re.compile(
+    r"(?:[\s(]|--[^\n]*\n|\#[^\n]*\n|/\*(?!M?!)(?:(?!/\*|\*/).)*\*/)*([A-Z]+)",
+    re.DOTALL | re.IGNORECASE,
+)
+MULTIPLE = {"mysql", "mariadb"}
+"""Backends whose UPDATE may set columns of several tables."""
+
 MANY_ROWS = 200
 """With more rows in one statement, the table as a whole is touched instead."""
 
@@ -60,11 +70,13 @@ class StatementFacts:
         tables: Full names of all tables that occur in it.
         has_text: Whether a part of it is plain text, which may name others.
         writes: What it writes.
+        writes_text: Whether it holds a whole statement in plain text that writes.
     """
 
     tables: frozenset[str]
     has_text: bool
     writes: tuple[Write, ...]
+    writes_text: bool
 
 
 _known: weakref.WeakKeyDictionary[Compiled, StatementFacts] = weakref.WeakKeyDictionary()
@@ -91,10 +103,27 @@ def touched_tags(context: ExecutionContext, statement: str) -> set[str]:
         return {EVERYTHING, ANY_WRITE} if _writes(statement) else set()
     if isinstance(compiled.statement, sa.DDLElement):
         return {EVERYTHING, ANY_WRITE}
-    tags: set[str] = set()
-    for write in facts_of(compiled).writes:
+    facts = facts_of(compiled)
+    tags = {EVERYTHING, ANY_WRITE} if facts.writes_text else set()
+    for write in facts.writes:
         tags |= _tags(write, getattr(context, "compiled_parameters", ()))
     return tags
+
+
+def commits_at_once(context: ExecutionContext, statement: str) -> bool:
+    """
+    Whether the backend commits with this statement, as MySQL does with DDL.
+
+    Args:
+        context: As SQLAlchemy's cursor events have it.
+        statement: Its SQL.
+    """
+    if context.dialect.name not in MULTIPLE:
+        return False
+    compiled = context.compiled
+    if compiled is None or isinstance(compiled.statement, sa.TextClause):
+        return _first_word(statement) not in READING | PERHAPS | CHANGING
+    return isinstance(compiled.statement, sa.DDLElement)
 
 
 def key_parameters(
@@ -147,7 +176,19 @@ def _find(compiled: Compiled) -> StatementFacts:
         tables=frozenset(tables | {write.table for write in found}),
         has_text=any(_is_text(part) for part in parts),
         writes=found,
+        writes_text=any(map(_writes, _whole_texts(roots, parts))),
     )
+
+
+def _whole_texts(roots: list[Any], parts: list[Any]) -> Iterator[str]:
+    """Give each text that is a statement, and not a part of one."""
+    # What select(…).from_statement() was given is its element.
+    for part in (*roots, *(getattr(root, "element", None) for root in roots)):
+        if isinstance(part, sa.TextClause):
+            yield part.text
+    for part in parts:
+        if isinstance(part, sa.TextualSelect):
+            yield str(part.element)
 
 
 def _is_text(part: Any) -> bool:
@@ -165,6 +206,8 @@ def _write(statement: Any, compiled: Any) -> Write:
         actions = ["onupdate"] if statement.is_update else ["ondelete", "onupdate"]
         for action in actions:
             along |= cascaded(table.metadata, table.fullname, action)
+    if statement.is_update and compiled.dialect.name in MULTIPLE:
+        along |= _tables_set(statement) - {table.fullname}
     key: tuple[str, ...] = ()
     if not statement.is_insert and statement is compiled.statement:
         parameters = key_parameters(statement.whereclause, table)
@@ -174,6 +217,13 @@ def _write(statement: Any, compiled: Any) -> Write:
     return Write(table.fullname, frozenset(along), bool(adds), key)
 
 
+def _tables_set(statement: Any) -> set[str]:
+    """Give the tables of all columns in an UPDATE, any of which it may set."""
+    sources = (getattr(part, "table", None) for part in visitors.iterate(statement))
+    tables = (getattr(source, "element", source) for source in sources)  # of an alias
+    return {table.fullname for table in tables if isinstance(table, sa.TableClause)}
+
+
 def _is_general(statement: Any) -> bool:
     """Whether it is SQLAlchemy's general INSERT; that of a dialect may do more than insert."""
     kinds = [kind for kind in type(statement).__mro__ if issubclass(kind, sa.Insert)]
@@ -181,8 +231,8 @@ def _is_general(statement: Any) -> bool:
 
 
 def _begins_plainly(compiled: Any) -> bool:
-    text = str(compiled).lstrip().upper()
-    return not text.startswith("INSERT") or text.startswith("INSERT INTO")
+    # Not OR REPLACE or IGNORE; a WITH may come before it.
+    return "INSERT INTO" in str(compiled).upper()
 
 
 def _tags(write: Write, parameters: Iterable[Mapping[str, Any]]) -> set[str]:
@@ -202,11 +252,12 @@ def _row(write: Write, values: Mapping[str, Any]) -> str | None:
 
 
 def _writes(statement: str) -> bool:
-    words = re.findall(r"[A-Z]+", _uncommented(statement).upper())
-    if not words:
-        return False
-    return words[0] in WRITING or (words[0] in PERHAPS and not WRITING.isdisjoint(words))
+    word = _first_word(statement)
+    if word in PERHAPS:
+        return not CHANGING.isdisjoint(re.findall(r"[A-Z]+", statement.upper()))
+    return word not in READING
 
 
-def _uncommented(statement: str) -> str:
-    return re.sub(r"--[^\n]*|/\*.*?\*/", " ", statement, flags=re.DOTALL)
+def _first_word(statement: str) -> str:
+    found = FIRST_WORD.match(statement)
+    return found[1].upper() if found else ""

@@ -18,10 +18,12 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.exc import NoReferenceError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import MetaData
+    from sqlalchemy import ForeignKey, MetaData
 
 __all__ = ["ANY_WRITE", "EVERYTHING", "cascaded", "row_tag", "rows_tag", "table_tag"]
 
@@ -74,9 +76,16 @@ def cascaded(metadata: MetaData, table: str, action: str) -> set[str]:
         for other in metadata.tables.values():
             for key in other.foreign_keys:
                 rule = (getattr(key, how) or "").upper()
-                is_target = key.target_fullname.rpartition(".")[0] == target
-                if is_target and rule in CASCADES and other.fullname not in found:
+                if rule in CASCADES and _target(key) == target and other.fullname not in found:
                     found.add(other.fullname)
                     # A row that loses its reference is updated, whatever began it.
                     waiting += [(other.fullname, "ondelete"), (other.fullname, "onupdate")]
     return found
+
+
+def _target(key: ForeignKey) -> str:
+    """Name the table that a key refers to, with a schema that only its metadata names."""
+    try:
+        return key.column.table.fullname
+    except NoReferenceError:
+        return key.target_fullname.rpartition(".")[0]

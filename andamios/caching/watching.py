@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy.util import await_only
 
-from andamios.caching.statements import facts_of, touched_tags
+from andamios.caching.statements import commits_at_once, facts_of, touched_tags
 from andamios.core.facts import CommitStarted, TransactionEnded
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Transaction:
         levels: Tags of the transaction itself and of each open savepoint.
         writer: Its name on the board.
         marked: Tags that carry its mark.
-        is_autocommit: Whether its statements took effect at once.
+        is_autocommit: Whether statements of it took effect at once.
     """
 
     levels: list[set[str]] = field(default_factory=lambda: [set()])
@@ -128,21 +128,22 @@ class Watch:
             reading.has_text |= facts.has_text
         tags = {self._named(tag) for tag in touched_tags(context, statement)}
         if tags:
-            self._touch(connection, tags)
+            self._touch(connection, tags, commits=commits_at_once(context, statement))
 
-    def _touch(self, connection: Connection, tags: set[str]) -> None:
+    def _touch(self, connection: Connection, tags: set[str], *, commits: bool) -> None:
         number = self._engine.hooks.transaction_of(connection)
         is_autocommit = number is None or _is_autocommit(connection)
         transaction = (
             Transaction() if number is None else self._open.setdefault(number, Transaction())
         )
         transaction.levels[-1] |= tags
-        if is_autocommit:
-            # It takes effect before anybody says COMMIT. Its mark goes when the connection's
-            # use ends; if that is unknown, with its lease.
+        if is_autocommit or commits:
+            # It takes effect before anybody says COMMIT, with what came before it if it commits.
+            # Its mark goes when the connection's use ends; if that is unknown, with its lease.
             transaction.is_autocommit = True
-            transaction.marked |= tags
-            await_only(self._board.mark(transaction.writer, tags))
+            now = transaction.touched if commits else tags
+            transaction.marked |= now
+            await_only(self._board.mark(transaction.writer, now))
 
     def _savepoint(self, connection: Connection, _name: str | None) -> None:
         transaction = self._transaction(connection, is_new=True)
