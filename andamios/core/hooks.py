@@ -77,19 +77,30 @@ class Hooks:
         )
         self._numbers = itertools.count(1)
 
-    def listen(self, kind: type[F], listener: Callable[[F], object]) -> None:
+    def listen(self, kind: type[F], listener: Callable[[F], object]) -> Callable[[F], object]:
         """
         Call ``listener`` with each fact of that kind from now on.
 
         Args:
             kind: A class of ``andamios.core.facts``.
             listener: Called with the fact; its result is not looked at.
+
+        Returns:
+            The listener, so that :meth:`remove` can be given a lambda too.
+
+        Example:
+            >>> import andamios
+            >>> from andamios.core.facts import QueryFinished
+            >>> hooks = andamios.AndamiosEngine("sqlite://").hooks
+            >>> slow = hooks.listen(QueryFinished, lambda fact: print(fact.statement))
+            >>> hooks.remove(QueryFinished, slow)
         """
         source = _SOURCES[kind]
         if source not in self._sources:
             self._sources.add(source)
             source(self)
         self._listeners[kind] = (*self._listeners.get(kind, ()), listener)
+        return listener
 
     def remove(self, kind: type[F], listener: Callable[[F], object]) -> None:
         """Call a listener no longer; one that does not listen is no mistake."""
@@ -124,7 +135,9 @@ class Hooks:
             _connection, cursor, statement, _parameters, context, _is_many = execution
             begun = getattr(context, STARTED, None)
             if begun is not None:
-                rows = cursor.rowcount if cursor.description is None else None
+                # Drivers say -1 where they do not count.
+                is_counted = cursor.description is None and cursor.rowcount >= 0
+                rows = cursor.rowcount if is_counted else None
                 self.announce(QueryFinished(statement, time.perf_counter() - begun, rows))
 
         def failed(context: ExceptionContext) -> None:

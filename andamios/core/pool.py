@@ -116,7 +116,11 @@ class LivePool(Pool):
         started = time.perf_counter()
         connection = super().connect()
         if self.on_taken is not None:
-            self.on_taken(time.perf_counter() - started)
+            try:
+                self.on_taken(time.perf_counter() - started)
+            except BaseException:  # cancelled while a listener waited
+                connection.close()
+                raise
         return connection
 
     def resize(self, pool_size: int, max_overflow: int) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, text
 from sqlalchemy.util.concurrency import await_only
 
-from andamios import AndamiosEngine, DuplicateError, QueryError
+from andamios import AndamiosEngine, DuplicateError, PoolStats, QueryError
 from andamios.core.facts import (
     CommitStarted,
     ConnectionReturned,
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from andamios.core.hooks import Hooks
+    from tests.core.conftest import EngineMaker
+
+SLOW = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(30)",
+    "mysql": "SELECT SLEEP(30)",
+}
 
 
 def heard(engine: AndamiosEngine, *kinds: type[Fact]) -> list[Fact]:
@@ -167,6 +174,82 @@ async def test_a_cancelled_listener_means_no_commit(engine: AndamiosEngine) -> N
     assert ["rolled back"] == ends(facts)
 
 
+async def test_a_cancelled_statement(
+    engine: AndamiosEngine, make_engine: EngineMaker, backend: str
+) -> None:
+    """It is announced once, with the cancellation as its error, and so is its transaction's end."""
+    engine = make_engine(pool_size=1)
+    facts = heard(engine, CommitStarted, QueryFinished, TransactionEnded)
+
+    async def wait() -> None:
+        async with engine.session() as session:
+            await session.execute(text(SLOW[backend]))
+
+    task = asyncio.create_task(wait())
+    await asyncio.sleep(0.2)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    slow = [f for f in facts if isinstance(f, QueryFinished) and f.statement == SLOW[backend]]
+
+    assert [("CancelledError", None)] == [(fact.error, fact.rows) for fact in slow]
+    assert 0.1 < slow[0].duration < 10
+    assert ["rolled back"] == ends(facts)
+    assert not any(isinstance(fact, CommitStarted) for fact in facts)
+    assert 0 == engine.connections.stats().in_use
+
+
+async def test_each_transaction_ends_once(engine: AndamiosEngine) -> None:
+    """Savepoints and many rows at once make neither more facts nor other ones."""
+    facts = heard(engine, CommitStarted, TransactionEnded)
+    async with engine.session() as session:
+        async with session.begin_nested():
+            await session.execute(LibWord.__table__.insert(), [{"word": "a"}, {"word": "b"}])
+        with pytest.raises(DuplicateError):
+            async with session.begin_nested():
+                await session.execute(LibWord.__table__.insert(), [{"word": "a"}])
+
+    assert ["CommitStarted", "TransactionEnded"] == [type(fact).__name__ for fact in facts]
+    assert ["committed"] == ends(facts)
+
+
+async def test_transactions_without_a_transaction(engine: AndamiosEngine) -> None:
+    """With AUTOCOMMIT there is an end too, once."""
+    facts = heard(engine, TransactionEnded)
+    async with engine.connections.acquire() as connection:
+        await connection.execution_options(isolation_level="AUTOCOMMIT")
+        await connection.execute(text("SELECT 1"))
+        await connection.commit()
+    assert ["committed"] == ends(facts)
+
+
+async def test_rows_that_are_not_counted(engine: AndamiosEngine) -> None:
+    """Where a driver does not count, there is no number."""
+    facts = heard(engine, QueryFinished)
+    async with engine.session() as session:
+        await session.execute(text("CREATE TEMPORARY TABLE uncounted (a INTEGER)"))
+        rows = [{"a": number} for number in range(3)]
+        await session.execute(text("INSERT INTO uncounted VALUES (:a)"), rows)
+        await session.execute(text("DROP TABLE uncounted"))
+    counted = {fact.rows for fact in facts if isinstance(fact, QueryFinished)}
+
+    assert counted <= {None, 0, 3}
+
+
+async def test_a_cancelled_listener_keeps_no_connection(make_engine: EngineMaker) -> None:
+    """Cancelled while a listener waits, a connection that was taken goes back."""
+    engine = make_engine(pool_size=1, max_overflow=0)
+    await engine.open()
+    engine.hooks.listen(ConnectionTaken, lambda _fact: await_only(asyncio.sleep(30)))
+    task = asyncio.create_task(engine.open())
+    await asyncio.sleep(0.1)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert PoolStats(1, 1, 0, 0) == engine.connections.stats()
+
+
 async def test_a_failing_listener_harms_nobody(
     engine: AndamiosEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -178,10 +261,11 @@ async def test_a_failing_listener_harms_nobody(
 
 
 async def test_a_removed_listener_hears_nothing(engine: AndamiosEngine) -> None:
-    """After remove() nothing more is told."""
+    """After remove() nothing more is told, also to a lambda, which listen() gives back."""
     facts = heard(engine, QueryFinished)
     hooks: Hooks = engine.hooks
     hooks.remove(QueryFinished, facts.append)
+    hooks.remove(QueryFinished, hooks.listen(QueryFinished, lambda fact: facts.extend([fact])))
     async with engine.session() as session:
         await session.execute(text("SELECT 1"))
     assert [] == facts
