@@ -145,6 +145,8 @@ class ConnectionManager:
         """Whether the database answers now; never raises for one that does not."""
         try:
             async with self.acquire() as connection:
+                # On SQLite a transaction would wait for the writer, which may be this task.
+                await connection.execution_options(andamios_begin=False)
                 await connection.execute(text("SELECT 1"))
         except AndamiosError:
             return False

@@ -190,8 +190,10 @@ class AndamiosEngine:
 
     async def close(self) -> None:
         """Close the pool; connections that are in use are closed when they come back."""
-        await self._monitor.stop()
-        await self._async_engine.dispose()
+        try:
+            await self._monitor.stop()
+        finally:
+            await self._async_engine.dispose()
 
     async def __aenter__(self) -> Self:
         await self.open()

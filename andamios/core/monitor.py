@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from andamios.core.facts import PoolMeasured
 from andamios.core.pool import LivePool
-from andamios.errors import AndamiosError, ConfigurationError
+from andamios.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from andamios.core.engine import AndamiosEngine
@@ -73,7 +72,10 @@ class HealthMonitor:
         if self._engine is None:
             self._engine = engine
             self._first_size = engine.connections.stats().size
-        if self._interval and (self._task is None or self._task.done()):
+        loop = asyncio.get_running_loop()
+        if self._interval and (
+            self._task is None or self._task.done() or self._task.get_loop() is not loop
+        ):
             self._task = asyncio.create_task(self._run(), name="andamios-health-monitor")
 
     async def stop(self) -> None:
@@ -82,8 +84,8 @@ class HealthMonitor:
         if task is None or task.get_loop() is not asyncio.get_running_loop():
             return
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        # Not `await task`: its cancellation could not be told from that of this task.
+        await asyncio.wait([task])
 
     async def check(self) -> None:
         """Do one round now: validate, resize, report leaks, announce the counts."""
@@ -102,7 +104,7 @@ class HealthMonitor:
             await asyncio.sleep(self._interval)
             try:
                 await self.check()
-            except AndamiosError:
+            except Exception:
                 log.exception("The health monitor's round failed")
 
     async def _validate(self, engine: AndamiosEngine) -> None:

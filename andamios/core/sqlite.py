@@ -14,7 +14,7 @@ import asyncio
 import sqlite3
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sqlalchemy import event
 from sqlalchemy.util.concurrency import await_only, in_greenlet
@@ -30,6 +30,8 @@ __all__ = ["BUSY_TIMEOUT", "connect_args", "is_memory", "prepare", "shared_memor
 
 BUSY_TIMEOUT = 10.0
 """How long a writer waits for another one, in seconds."""
+
+_Tasks: TypeAlias = "weakref.WeakKeyDictionary[Connection, asyncio.Task[Any] | None]"
 
 
 class SQLiteConnection(sqlite3.Connection):
@@ -136,18 +138,20 @@ class _Writer:
 
     def __init__(self, *, blocks_readers: bool) -> None:
         self._blocks_readers = blocks_readers
-        self._task: asyncio.Task[Any] | None = None
-        self._connection: Connection | None = None
-        self._readers: dict[Connection, asyncio.Task[Any] | None] = {}
+        # Weak: a connection that nobody closes must still be found by the garbage collector.
+        self._writers: _Tasks = weakref.WeakKeyDictionary()
+        self._readers: _Tasks = weakref.WeakKeyDictionary()
 
     def begin(self, connection: Connection) -> None:
         options = connection.get_execution_options()
+        if not options.get("andamios_begin", True):
+            return
         read_only = bool(options.get("andamios_read_only"))
         if options.get("isolation_level") == "AUTOCOMMIT":
             _set_query_only(connection, read_only=read_only)
             return
         task = asyncio.current_task()
-        if task is self._task and (self._blocks_readers or not read_only):
+        if task in self._writers.values() and (self._blocks_readers or not read_only):
             raise SessionTaskError(
                 "This task already writes to this SQLite database in another session, and would "
                 "wait for itself. Use that session"
@@ -165,12 +169,11 @@ class _Writer:
                 self._readers[connection] = task
             return
         connection.exec_driver_sql("BEGIN IMMEDIATE")
-        self._task, self._connection = task, connection
+        self._writers[connection] = task
 
     def end(self, connection: Connection) -> None:
         self._readers.pop(connection, None)
-        if connection is self._connection:
-            self._task = self._connection = None
+        self._writers.pop(connection, None)
 
 
 def _check_lengths(*execution: Any) -> None:

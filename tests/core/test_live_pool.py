@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import gc
 import inspect
 import logging
 from contextlib import AsyncExitStack
@@ -23,6 +24,7 @@ from andamios import (
 )
 from andamios.core.facts import PoolMeasured
 from andamios.core.pool import PRIVATE_NAMES, LivePool
+from tests.models.domain import LibWord
 
 if TYPE_CHECKING:
     from tests.core.conftest import EngineMaker
@@ -243,6 +245,97 @@ async def test_monitor_runs_with_the_engine(make_engine: EngineMaker) -> None:
     assert count == len(measured)
     assert PoolStats(2, 1, 0, 0) == measured[-1].stats
     assert before == asyncio.all_tasks()
+
+
+async def test_monitor_outlives_any_error(
+    make_engine: EngineMaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round that fails in a way that nobody thought of is logged, and the next one comes."""
+    engine = make_engine(monitor=HealthMonitor(interval=0.01))
+    calls, twice = 0, asyncio.Event()
+
+    async def fail() -> bool:
+        nonlocal calls
+        calls += 1
+        if calls == 2:
+            twice.set()
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(engine.connections, "validate", fail)
+    async with engine, asyncio.timeout(10):
+        await twice.wait()
+
+    assert "round failed" in caplog.text
+    assert 0 == engine.connections.stats().idle
+
+
+async def test_a_cancelled_close_closes(make_engine: EngineMaker) -> None:
+    """Cancelled while it waits for the monitor, close() still closes, and is cancelled."""
+    engine = make_engine(monitor=HealthMonitor(interval=30))
+    await engine.open()
+    assert 1 == engine.connections.stats().idle
+    task = asyncio.create_task(engine.close())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
+    assert 0 == engine.connections.stats().idle
+
+
+def test_monitor_begins_again_in_another_loop() -> None:
+    """A loop that ended without closing the engine leaves no task that counts as running."""
+    measured = 0
+
+    def count(_fact: PoolMeasured) -> None:
+        nonlocal measured
+        measured += 1
+
+    async def again() -> None:
+        await engine.open()
+        await asyncio.sleep(0.1)
+        await engine.close()
+
+    engine = AndamiosEngine("sqlite://", uvloop=False, monitor=HealthMonitor(interval=0.01))
+    engine.hooks.listen(PoolMeasured, count)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    first.run_until_complete(engine.open())
+    first.close()
+    second.run_until_complete(again())
+    second.close()
+    assert measured > 1
+
+
+async def test_validating_waits_for_no_writer(make_engine: EngineMaker) -> None:
+    """Whoever writes may ask whether the database answers."""
+    engine = make_engine(pool_size=2)
+    async with engine.session() as session:
+        session.add(LibWord(word="a"))
+        await session.flush()
+        assert await engine.connections.validate()
+
+
+@pytest.mark.filterwarnings("ignore:The garbage collector")
+async def test_a_forgotten_connection_is_collected(make_engine: EngineMaker) -> None:
+    """One that nobody closed gives its place back, and no lock stays with it."""
+    engine = make_engine(pool_size=1, max_overflow=0, pool_timeout=5)
+    connection = await engine.async_engine.connect()
+    await connection.execute(text("SELECT 1"))
+    del connection
+    gc.collect()
+
+    assert (0, []) == (engine.connections.stats().in_use, engine.connections.leaks(0))
+    async with engine.session() as session:
+        session.add(LibWord(word="a"))
+
+
+async def test_no_time_to_wait(make_engine: EngineMaker) -> None:
+    """With ``pool_timeout=0`` a full pool refuses at once, and a free one does not."""
+    engine = make_engine(pool_size=1, max_overflow=0, pool_timeout=0)
+    async with engine.connections.acquire():
+        with pytest.raises(PoolTimeoutError):
+            await engine.open()
+    await engine.open()
 
 
 async def test_monitor_notices_a_dead_server(
