@@ -6,8 +6,9 @@ nobody on this side knows, and doing the work again could do it twice. SQLAlchem
 both alike, without a statement, so that an error which COMMIT raised is marked as such.
 
 PostgreSQL gives a transaction up with the first statement that fails in it, and answers a
-later COMMIT with ROLLBACK, which its drivers do not report. Whoever caught the error would
-take everything for committed; so the failure is remembered, and COMMIT refused.
+later COMMIT with ROLLBACK, which its drivers do not report. MySQL rolls all of it back when
+it meets a deadlock, and takes what follows for a new transaction. Whoever caught the error
+would take everything for committed; so the failure is remembered, and COMMIT refused.
 """
 
 from __future__ import annotations
@@ -16,42 +17,93 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 
-from andamios.errors import CommitOutcomeUnknownError, ConnectionFailedError, TransactionError
+from andamios.errors import (
+    CommitOutcomeUnknownError,
+    ConnectionFailedError,
+    DeadlockError,
+    TransactionError,
+)
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import Dialect, Engine, ExceptionContext
+    from collections.abc import Callable
+
+    from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 
     from andamios.errors import AndamiosError
 
-__all__ = ["mark_commit_errors", "name_lost_commit", "refuse_silent_rollbacks"]
+__all__ = [
+    "mark_commit_errors",
+    "name_lost_commit",
+    "refuse_after_deadlocks",
+    "refuse_silent_rollbacks",
+]
 
 MARK = "andamios_of_commit"
 FAILED = "andamios_failed"
 
 
+DEADLOCK = 1213
+"""MySQL's number of the error with which it rolls the whole transaction back."""
+
+
 def refuse_silent_rollbacks(engine: Engine) -> None:
     """Refuse COMMIT on PostgreSQL where the server would roll back without a word."""
+
+    def refusal(connection: Any) -> TransactionError | None:
+        # A savepoint may have taken the failure back, which the server knows best.
+        if _is_usable(engine.dialect, connection):
+            return None
+        return TransactionError(
+            "A statement of this transaction failed, and PostgreSQL then rolls all of it "
+            "back instead of committing. Let the error end the transaction, or put what may "
+            "fail into 'async with session.begin_nested():'."
+        )
+
+    _refuse_after(engine, lambda _error: True, refusal)
+
+
+def refuse_after_deadlocks(engine: Engine) -> None:
+    """Refuse COMMIT on MySQL where a deadlock took back what came before it."""
+
+    def refusal(_connection: Any) -> TransactionError:
+        return DeadlockError(
+            "A deadlock rolled back all that this transaction had written before it, so that "
+            "the rest is not committed alone. Let the error end the transaction, and run it "
+            "again from the start.",
+            code=DEADLOCK,
+        )
+
+    _refuse_after(engine, lambda error: error.args[:1] == (DEADLOCK,), refusal)
+
+
+def _refuse_after(
+    engine: Engine,
+    is_fatal: Callable[[BaseException], bool],
+    refusal: Callable[[Any], TransactionError | None],
+) -> None:
+    """Remember fatal failures until COMMIT, and then roll back and raise, if there is a reason."""
     dialect = engine.dialect
     do_commit = dialect.do_commit
+
+    def began(connection: Connection) -> None:
+        connection.info.pop(FAILED, None)
 
     def failed(context: ExceptionContext) -> None:
         connection = context.connection
         if connection is None or context.is_disconnect or connection.invalidated:
             return
-        if not connection.get_execution_options().get("andamios_read_only"):
+        if connection.get_execution_options().get("andamios_read_only"):
+            return
+        if is_fatal(context.original_exception):
             connection.info[FAILED] = True
 
     def commit(connection: Any) -> None:
-        # A savepoint may have taken the failure back, which the server knows best.
-        if connection.info.pop(FAILED, False) and not _is_usable(dialect, connection):
+        if connection.info.pop(FAILED, False) and (error := refusal(connection)) is not None:
             dialect.do_rollback(connection)
-            raise TransactionError(
-                "A statement of this transaction failed, and PostgreSQL then rolls all of it "
-                "back instead of committing. Let the error end the transaction, or put what may "
-                "fail into 'async with session.begin_nested():'."
-            )
+            raise error
         do_commit(connection)
 
+    event.listen(engine, "begin", began)
     event.listen(engine, "handle_error", failed)
     dialect.do_commit = commit  # type: ignore[method-assign, assignment]
 

@@ -11,6 +11,7 @@ from sqlalchemy import event
 from sqlalchemy import types as sa_types
 from sqlalchemy.dialects import mysql
 
+from andamios.core.commits import refuse_after_deadlocks
 from andamios.core.decimals import fit
 from andamios.core.strict import make_strict
 
@@ -76,6 +77,7 @@ def prepare(engine: AsyncEngine) -> None:
     dialect = engine.sync_engine.dialect
     dialect.colspecs = {**dialect.colspecs, sa_types.Numeric: RoundedNumeric}
     make_strict(dialect)
+    refuse_after_deadlocks(engine.sync_engine)
     if dialect.driver == "aiomysql":
         _repair_bytes()
 

@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import select, text
 
-from andamios import AndamiosEngine, DuplicateError, QueryError, TransactionError
+from andamios import (
+    AndamiosEngine,
+    DeadlockError,
+    DuplicateError,
+    ForeignKeyError,
+    PoolStats,
+    QueryError,
+    TransactionError,
+)
 from andamios.core.facts import TransactionEnded
 from tests.models.domain import LibWord
 
 if TYPE_CHECKING:
     from andamios import AsyncSession
+    from tests.core.conftest import EngineMaker
 
 
 async def words(engine: AndamiosEngine) -> list[str]:
@@ -89,6 +99,67 @@ async def test_the_next_transaction_is_not_blamed(engine: AndamiosEngine) -> Non
     async with engine.session() as session:
         session.add(LibWord(word="kept"))
     assert ["kept"] == await words(engine)
+
+
+async def test_a_deadlock_takes_everything(engine: AndamiosEngine, backend: str) -> None:
+    """What came before a swallowed deadlock is lost, so that the rest is not committed alone."""
+    if backend == "sqlite":
+        pytest.skip("SQLite has one writer")
+    async with engine.session() as session:
+        session.add_all([LibWord(word="a"), LibWord(word="b")])
+    table, both = LibWord.__table__, asyncio.Barrier(2)
+
+    async def cross(first: str, second: str) -> None:
+        async with engine.session() as session:
+            await session.execute(table.insert(), [{"word": f"before {first}"}])
+            await session.execute(table.update().where(table.c.word == first).values(word=first))
+            await both.wait()
+            with suppress(DeadlockError):
+                at = table.update().where(table.c.word == second)
+                await session.execute(at.values(word=second))
+                return
+            with suppress(TransactionError):  # PostgreSQL refuses already this
+                await session.execute(table.insert(), [{"word": f"after {first}"}])
+
+    ends = await asyncio.gather(cross("a", "b"), cross("b", "a"), return_exceptions=True)
+    refused = [end for end in ends if end is not None]
+    expected = DeadlockError if backend == "mysql" else TransactionError
+
+    assert [expected] == [type(end) for end in refused]
+    winner = "b" if ends[0] else "a"
+    assert ["a", "b", f"before {winner}"] == await words(engine)
+    async with engine.session() as session:
+        session.add(LibWord(word="later"))
+    assert "later" in await words(engine)
+
+
+async def test_a_refused_commit_leaves_nothing_open(
+    engine: AndamiosEngine, make_engine: EngineMaker, backend: str
+) -> None:
+    """SQLite would keep the transaction, and its lock, after a rule that is checked at COMMIT."""
+    if backend != "sqlite":
+        pytest.skip("servers end a transaction that they refuse")
+    refers = "REFERENCES lib_word (id) DEFERRABLE INITIALLY DEFERRED"
+    one = make_engine(pool_size=1, max_overflow=0)
+    ends: list[str] = []
+    one.hooks.listen(TransactionEnded, lambda fact: ends.append(fact.outcome))
+    async with one.session() as session:
+        await session.execute(text(f"CREATE TABLE late (word INTEGER {refers})"))
+
+    async def break_at_the_end() -> None:
+        async with one.session() as session:
+            session.add(LibWord(word="lost"))
+            await session.flush()
+            await session.execute(text("INSERT INTO late VALUES (99)"))
+
+    with pytest.raises(ForeignKeyError):
+        await break_at_the_end()
+    assert (["committed", "rolled back"], PoolStats(1, 1, 0, 0)) == (ends, one.connections.stats())
+    async with engine.session() as session:  # no lock is left
+        session.add(LibWord(word="kept"))
+    assert ["kept"] == await words(one)
+    async with one.session() as session:
+        await session.execute(text("DROP TABLE late"))
 
 
 async def test_failing_ddl_is_an_error_of_ours(engine: AndamiosEngine) -> None:
