@@ -246,16 +246,17 @@ def _decide(found: dict[str, str], hosts: list[str]) -> TLS:
 
 def _hosts(url: URL, arguments: Mapping[str, Any]) -> list[str]:
     """Give the hosts, or paths of sockets, that the driver will try; an empty one is unknown."""
-    place = {**url.query, **url.translate_connect_args(), **arguments}
+    place = {**url.translate_connect_args(), **url.query, **arguments}
     if "unix_socket" in place:
         return ["/"]
+    if {"read_default_file", "read_default_group"} & place.keys():
+        return [""]  # the file's host goes before the URL's
     found = place.get("host")
     if found is None and url.get_backend_name() == "postgresql":
-        # asyncpg looks there, and a service's file may name any host.
-        has_service = "service" in place or "PGSERVICE" in os.environ
-        found = os.environ.get("PGHOST", "" if has_service else "localhost")
-    if found is None:
-        found = "" if "read_default_file" in place else "localhost"
+        # asyncpg looks there; a DSN, and a service's file, may name any host.
+        is_elsewhere = bool({"dsn", "service"} & place.keys()) or "PGSERVICE" in os.environ
+        found = "" if is_elsewhere else os.environ.get("PGHOST")
+    found = "localhost" if found is None else found
     return found.split(",") if isinstance(found, str) else list(found)
 
 
