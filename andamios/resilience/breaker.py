@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from andamios.errors import CircuitOpenError, ConfigurationError
+from andamios.errors import CircuitOpenError, ConfigurationError, PoolTimeoutError
 from andamios.resilience.classify import is_connection_failure
 
 if TYPE_CHECKING:
@@ -97,6 +97,8 @@ class CircuitBreaker:
         is_trial = self._admit()
         try:
             result = await operation()
+        except PoolTimeoutError:
+            raise  # nobody asked the server
         except Exception as error:
             self._settle(is_trial, has_failed=is_connection_failure(error))
             raise
@@ -104,7 +106,7 @@ class CircuitBreaker:
             self._settle(is_trial, has_failed=False)
             return result
         finally:
-            # Also after a cancellation, which says nothing about the server.
+            # Also after what says nothing about the server, such as a cancellation.
             if is_trial:
                 self._has_trial = False
 

@@ -78,7 +78,7 @@ def read_keys(given: str | SecretStr | None) -> Any:
     """
     module = fernet_module()
     text = given.get_secret_value() if isinstance(given, SecretStr) else given
-    text = text or _from_environment()
+    text = _from_environment() if text is None else text
     try:
         return module.MultiFernet([module.Fernet(key.strip()) for key in text.split(",")])
     except ValueError:

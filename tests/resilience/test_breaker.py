@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from andamios.errors import CircuitOpenError, ConfigurationError, DuplicateError
+from andamios.errors import CircuitOpenError, ConfigurationError, DuplicateError, PoolTimeoutError
 from andamios.resilience import CircuitBreaker
 
 
@@ -64,6 +64,20 @@ async def test_answers_of_the_server_do_not_count(breaker: CircuitBreaker) -> No
         await breaker.call(failing(DuplicateError("there")))
     await fail_often(breaker, 1)
     assert "closed" == breaker.state
+
+
+async def test_an_exhausted_pool_says_nothing(breaker: CircuitBreaker, clock: Clock) -> None:
+    """Who got no connection did not ask the server, which may still be away."""
+    await fail_often(breaker, 1)
+    with pytest.raises(PoolTimeoutError):
+        await breaker.call(failing(PoolTimeoutError("full")))
+    await fail_often(breaker, 1)
+    assert "open" == breaker.state
+    clock.now += 10
+    with pytest.raises(PoolTimeoutError):
+        await breaker.call(failing(PoolTimeoutError("full")))
+    assert "half-open" == breaker.state
+    assert "done" == await breaker.call(succeed)
 
 
 async def test_one_trial_closes_it(breaker: CircuitBreaker, clock: Clock) -> None:

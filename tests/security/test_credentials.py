@@ -112,6 +112,14 @@ def test_rotation_that_fails_changes_nothing(
     assert ["main"] == file.names()
 
 
+def test_empty_key(file: CredentialsFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key that is empty is no key, and does not stand for the one of the environment."""
+    monkeypatch.setenv("ANDAMIOS_SECRETS_KEY", generate_key().get_secret_value())
+    with pytest.raises(ConfigurationError, match="32 bytes"):
+        file.rotate("")
+    assert ["main"] == file.names()
+
+
 def test_key_from_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable with the key goes before the one with a file."""
     key = generate_key().get_secret_value()
