@@ -105,10 +105,10 @@ class MigrationManager:
         """
         await asyncio.to_thread(create_directory, self._directory)
         scripts = await self._load()
-        async with self._reading() as connection:
+        # In this order everywhere: who has the only connection must not wait for Alembic.
+        async with alembic_alone(), self._reading() as connection:
             self._require_head(scripts, await connection.run_sync(current_heads))
-            async with alembic_alone():
-                found = await connection.run_sync(compare, scripts, self._metadata, message)
+            found = await connection.run_sync(compare, scripts, self._metadata, message)
         changes = found.generated_revisions[-1].upgrade_ops_list[-1]
         if changes.is_empty() and not allow_empty:
             raise MigrationError(

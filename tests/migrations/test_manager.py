@@ -24,6 +24,7 @@ from andamios import (
     UUIDModel,
     VersioningMixin,
 )
+from andamios.core.facts import ConnectionTaken
 from andamios.migrations import MigrationManager
 from andamios.models import UTCDateTime
 from tests.migrations.conftest import ScriptWriter, table_names
@@ -171,6 +172,20 @@ async def test_sql_runs_nothing(
     assert "CREATE TABLE one" not in found
     assert "UPDATE alembic_version SET version_num='r2'" in found
     assert {"alembic_version", "one"} == await table_names(empty_engine)
+
+
+async def test_one_connection_is_enough_for_two_at_once(
+    empty_url: str, directory: Path, tables: sa.MetaData
+) -> None:
+    """Who has the only connection waits for nobody who waits for it."""
+    one = {"pool_size": 1, "max_overflow": 0, "pool_timeout": 1}
+    async with AndamiosEngine(empty_url, uvloop=False, **one) as engine:
+        manager = MigrationManager(engine, directory, metadata=tables)
+        taken = asyncio.Event()
+        engine.hooks.listen(ConnectionTaken, lambda _: taken.set())
+        generating = asyncio.create_task(manager.generate_migration("a", allow_empty=True))
+        await taken.wait()
+        await asyncio.gather(generating, *(manager.sql() for _ in range(3)))
 
 
 async def test_a_failing_migration_leaves_nothing_or_says_what(
