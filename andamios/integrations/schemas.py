@@ -82,6 +82,8 @@ class SchemaMaker:
         if kind != "Read":
             # An object beside it says what the foreign key would.
             for item in self._nested(kind, place):
+                if item.direction is not sa_orm.MANYTOONE:
+                    continue  # its key is this object's own
                 _make_optional(fields, _keys(place.model, item.local_columns))
         for item in self._nested(kind, place):
             fields[item.key] = self._relationship_field(kind, place, item)

@@ -131,6 +131,18 @@ class WireNote(BaseModel):
     post: Mapped[WirePost | None] = relationship(viewonly=True)
 
 
+class WireCase(BaseModel):
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    parts: Mapped[list["WirePart"]] = relationship()
+
+
+class WirePart(BaseModel):
+    case_number: Mapped[int] = mapped_column(
+        ForeignKey("wire_case.number"), primary_key=True, autoincrement=False
+    )
+    position: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
 class WireBase(DeclarativeBase):
     pass
 
@@ -366,6 +378,14 @@ def test_a_nested_object_needs_no_foreign_key() -> None:
     posts.create_schema.model_validate({"title": "p", "user_id": 1})
     with pytest.raises(pydantic.ValidationError):
         PydanticModelAdapter(WirePost).create_schema.model_validate({"title": "p"})
+
+
+def test_an_objects_own_key_is_required_beside_its_children() -> None:
+    """Their foreign keys are what they say; its own key nobody else does."""
+    nested = PydanticModelAdapter(WireCase, relationships=[WireCase.parts])
+    nested.create_schema.model_validate({"number": 1, "parts": [{"position": 1}]})
+    with pytest.raises(pydantic.ValidationError, match="number"):
+        nested.create_schema.model_validate({"parts": [{"position": 1}]})
 
 
 @pytest.mark.parametrize("is_open", [True, False])
