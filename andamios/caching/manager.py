@@ -98,8 +98,10 @@ class CacheManager:
                 database by different addresses.
 
         Raises:
-            ConfigurationError: The engine is watched already.
+            ConfigurationError: The engine is watched already, or the namespace has a ``|``.
         """
+        if "|" in (namespace or ""):
+            raise ConfigurationError("A namespace is a name without |.")
         if engine in self._watched:
             raise ConfigurationError("This cache watches that engine already.")
         cache = EngineCache(engine, self._levels, namespace or _namespace(engine))

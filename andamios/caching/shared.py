@@ -3,8 +3,9 @@ The second level: a board and answers in Redis, for all processes that name the 
 
 Each step is one Lua script, which Redis runs as a whole, and one round trip. Redis may be
 down or slow at any time. Reading then finds nothing, after at most ``timeout`` seconds and for
-some time after that at once. What could not be marked is remembered and made up for before
-anything is read again, so that this process sees what it wrote.
+some time after that at once; a writer goes by what writers met, since a reader may have given
+up on a large answer. What could not be marked is remembered and made up for before anything is
+read again, so that this process sees what it wrote.
 
 Needs one Redis (not a cluster, whose scripts would need all keys in one slot).
 """
@@ -21,6 +22,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from andamios.caching.board import LEASE, WRITTEN, Entry, LocalBoard, Versions
+from andamios.caching.tags import everything_beside
 from andamios.errors import ConfigurationError, MissingDependencyError
 
 if TYPE_CHECKING:
@@ -37,6 +39,9 @@ BACK_OFF = 1.0
 
 PATIENCE = 4
 """How many times as long a writer waits, for whom giving up costs more than for a reader."""
+
+OWED = 20
+"""Writers whose tags are remembered one by one; with more, all is void when Redis is back."""
 
 log = logging.getLogger("andamios.caching")
 
@@ -141,7 +146,7 @@ class SharedBoard:
         self._failed = failed
         self._local = LocalBoard()
         self._owed: dict[str, set[str]] = {}
-        self._silent_until = 0.0
+        self._silent_until = {1: 0.0, PATIENCE: 0.0}
         self._is_down = False
 
     async def versions(self, tags: Collection[str]) -> Versions:
@@ -180,7 +185,7 @@ class SharedBoard:
     async def mark(self, writer: str, tags: Collection[str]) -> None:
         """Change versions and put a writer's mark on them."""
         await self._local.mark(writer, tags)
-        await self._pay()
+        await self._pay(PATIENCE)
         await self._put(writer, tags, lease=LEASE, changed=True)
 
     async def unmark(self, writer: str, tags: Collection[str], *, changed: bool) -> None:
@@ -191,7 +196,7 @@ class SharedBoard:
         finally:
             # Cancelled or refused: it is made up for before anything is read here.
             if not is_done:
-                self._owed[writer] = set(tags)
+                self._owe(writer, tags)
             await self._local.unmark(writer, tags, changed=changed)
 
     async def close(self) -> None:
@@ -201,38 +206,54 @@ class SharedBoard:
     def __repr__(self) -> str:
         return f"SharedBoard({'down' if self._is_down else 'up'})"
 
-    async def _pay(self) -> bool:
+    def _owe(self, writer: str, tags: Collection[str]) -> None:
+        self._owed[writer] = set(tags)
+        if len(self._owed) > OWED:
+            # Answers live for seconds, so that little is lost.
+            all_tags = {everything_beside(tag) for owed in self._owed.values() for tag in owed}
+            self._owed = {writer: all_tags}
+
+    async def _pay(self, patience: int = 1) -> bool:
         """Make up for marks that could not be taken away; say whether none is left."""
         for writer, tags in list(self._owed.items()):
-            if not await self._put(writer, tags, lease=0, changed=True):
+            if not await self._put(writer, tags, lease=0, changed=True, patience=patience):
                 return False
-            self._owed.pop(writer, None)
-        return True
+            if self._owed.get(writer) is tags:
+                del self._owed[writer]
+        return not self._owed
 
     async def _put(
-        self, writer: str, tags: Collection[str], *, lease: float, changed: bool
+        self,
+        writer: str,
+        tags: Collection[str],
+        *,
+        lease: float,
+        changed: bool,
+        patience: int = PATIENCE,
     ) -> bool:
         arguments = (writer, int(lease * 1000), int(changed), *tags)
-        return await self._run(self._mark, *arguments, patience=PATIENCE) is not None
+        return await self._run(self._mark, *arguments, patience=patience) is not None
 
     async def _run(self, script: Any, *arguments: Any, patience: int = 1) -> Any:
         """Run a script; None when Redis does not answer."""
-        if time.monotonic() < self._silent_until:
+        if time.monotonic() < self._silent_until[patience]:
             return None
         values = [secrets.token_hex(8), int(KEPT * 1000), *arguments]
         try:
             async with asyncio.timeout(self._timeout * patience):
                 answer = await script(args=values)
         except Exception as error:  # noqa: BLE001  whatever Redis does, the database has the answer
-            self._fail(error)
+            self._fail(error, patience)
             return None
         if self._is_down:
             self._is_down = False
             log.warning("Redis answers again")
         return answer
 
-    def _fail(self, error: Exception) -> None:
-        self._silent_until = time.monotonic() + BACK_OFF
+    def _fail(self, error: Exception, patience: int) -> None:
+        for other in self._silent_until:
+            if other <= patience:
+                self._silent_until[other] = time.monotonic() + BACK_OFF
         self._failed()
         if not self._is_down:
             self._is_down = True

@@ -25,12 +25,25 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ForeignKey, MetaData
 
-__all__ = ["ANY_WRITE", "EVERYTHING", "cascaded", "row_tag", "rows_tag", "table_tag"]
+__all__ = [
+    "ANY_WRITE",
+    "EVERYTHING",
+    "cascaded",
+    "everything_beside",
+    "row_tag",
+    "rows_tag",
+    "table_tag",
+]
 
 EVERYTHING = "*"
 ANY_WRITE = "any"
 
 CASCADES = {"CASCADE", "SET NULL", "SET DEFAULT"}
+
+
+def everything_beside(name: str) -> str:
+    """Give the name of everything in the namespace of a tag's name, ``namespace|tag``."""
+    return f"{name.partition('|')[0]}|{EVERYTHING}"
 
 
 def table_tag(table: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from andamios import AndamiosEngine, GenericRepository, QueryBuilder
 from andamios.caching import CacheManager
-from andamios.caching.shared import BACK_OFF, PATIENCE
+from andamios.caching.shared import BACK_OFF, OWED, PATIENCE, SharedBoard
 from andamios.core.facts import CommitStarted
 from tests.caching.domain import CaShelf
 from tests.caching.proxy import BlackHole
@@ -125,6 +125,49 @@ async def test_what_was_owed_is_made_up_for(
         proxy.is_open = True
         await asyncio.sleep(BACK_OFF)
         assert [1, 1] == [await number(engine), await number(elsewhere)]
+
+
+async def test_a_reader_silences_no_writer(
+    engine: AndamiosEngine, test_database: str, redis_database: str, redis_client: Redis
+) -> None:
+    """Right after a reader gave up, a writer still tells everybody, Redis being there."""
+    await redis_client.ping()
+    await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
+    async with (
+        BlackHole.before(redis_database) as proxy,
+        CacheManager(proxy.url, timeout=TIMEOUT, max_staleness=60) as here,
+        AndamiosEngine(test_database, uvloop=False, pool_size=2) as elsewhere,
+        CacheManager(redis_database, timeout=2, max_staleness=60) as there,
+    ):
+        here.watch(engine)
+        there.watch(elsewhere)
+        assert [0, 0] == [await number(elsewhere) for _ in range(2)]
+        proxy.is_open = False
+        assert 0 == await number(engine)
+        proxy.is_open = True
+        assert 1 == here.stats().errors
+        await write(engine, 1)
+        assert [1, 1] == [await number(elsewhere), await number(engine)]
+
+
+async def test_a_long_outage(redis_database: str, redis_client: Redis) -> None:
+    """Of many commits that could not be told, all is void afterwards, in their database alone."""
+    await redis_client.ping()
+    tags = [f"here|t:ca_shelf:{key}" for key in range(3 * OWED)]
+    async with BlackHole.before(redis_database) as proxy:
+        board = SharedBoard(proxy.url, timeout=TIMEOUT, failed=lambda: None)
+        everything = {"here|*", "there|*"}
+        before = await board.versions(everything)
+        proxy.is_open = False
+        for writer, tag in enumerate(tags):
+            await board.mark(str(writer), {tag})
+            await board.unmark(str(writer), {tag}, changed=True)
+        proxy.is_open = True
+        await asyncio.sleep(BACK_OFF)
+        after = await board.versions(everything)
+        assert before["there|*"] == after["there|*"]
+        assert before["here|*"] != after["here|*"] != ""
+        await board.close()
 
 
 async def test_a_writer_that_dies_between(
