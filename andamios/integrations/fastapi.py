@@ -57,7 +57,8 @@ class FastAPIIntegration:
     All that one request does happens in one session. It is committed when the handler has
     returned and **before** the answer is sent, so that a failing commit is answered as the
     error it is; any exception rolls back. What runs later (a streamed body, a background
-    task) opens a session of its own, or uses a repository bound to the engine.
+    task) opens a session of its own, or uses a repository bound to the engine. So does a
+    websocket for each message: it counts as one request, which a disconnect rolls back.
 
     Args:
         engine: Opened and closed by :meth:`lifespan_handler`.
@@ -129,7 +130,8 @@ class FastAPIIntegration:
         Answer Andamios' errors as problem details, and say so in the OpenAPI schema.
 
         Args:
-            app: The application; routes may be added before or after.
+            app: The application; routes may be added before or after. One that is mounted in
+                another answers for itself, and needs this too.
         """
         install_problems(app, self._retry_after)
         document_problems(app)

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import httpx
 import pytest
 import sqlalchemy as sa
-from fastapi import Depends, FastAPI
+from fastapi import Depends, FastAPI, WebSocket, WebSocketDisconnect
 from sqlalchemy import event
 from sqlalchemy.util import await_only
 
@@ -175,6 +175,65 @@ async def test_a_client_that_goes_away_leaves_nothing_open(
         return engine.connections.stats().in_use == 0
 
     assert await eventually(is_idle)
+
+
+@pytest.mark.parametrize(("is_own", "expected"), [(False, 0), (True, 1)])
+async def test_a_websocket_is_one_request(
+    engine: AndamiosEngine, *, is_own: bool, expected: int
+) -> None:
+    """A disconnect rolls its session back; what has a session of its own stays."""
+    integration = FastAPIIntegration(engine)
+    books_of = integration.create_repository_dependencies(ApiBookRepository)[ApiBookRepository]
+    app = FastAPI()
+
+    @app.websocket("/")
+    async def listen(socket: WebSocket, books: ApiBookRepository = books_of) -> None:
+        await socket.accept()
+        while True:
+            title = await socket.receive_text()
+            await (ApiBookRepository(engine) if is_own else books).create(ApiBook(title=title))
+
+    messages: Any = iter(
+        [
+            {"type": "websocket.connect"},
+            {"type": "websocket.receive", "text": "a"},
+            {"type": "websocket.disconnect", "code": 1000},
+        ]
+    )
+
+    async def receive() -> Any:
+        return next(messages)
+
+    async def send(_message: Any) -> None:
+        pass
+
+    scope = {"type": "websocket", "path": "/", "headers": [], "query_string": b""}
+    with contextlib.suppress(WebSocketDisconnect):
+        await app(scope, receive, send)
+    assert expected == await book_count(engine)
+    assert 0 == engine.connections.stats().in_use
+
+
+async def test_a_mounted_application_answers_for_itself(engine: AndamiosEngine) -> None:
+    """Problems are told where they are installed, and sessions closed in either."""
+    integration = FastAPIIntegration(engine)
+    books_of = integration.create_repository_dependencies(ApiBookRepository)[ApiBookRepository]
+    app, inside, plain = FastAPI(), FastAPI(), FastAPI()
+    for each in (app, inside):
+        integration.install(each)
+    for each in (inside, plain):
+
+        @each.get("/{key}")
+        async def read(key: int, books: ApiBookRepository = books_of) -> None:
+            await books.get_one(key)
+
+    app.mount("/inside", inside)
+    app.mount("/plain", plain)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        found = [(await client.get(f"/{where}/1")).status_code for where in ("inside", "plain")]
+    assert [404, 500] == found
+    assert 0 == engine.connections.stats().in_use
 
 
 async def test_the_lifespan_opens_and_closes_the_engine(engine: AndamiosEngine) -> None:
