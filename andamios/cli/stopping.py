@@ -36,9 +36,9 @@ def one_line_errors() -> Iterator[None]:
         where = f" ({error.filename})" if error.filename else ""
         _leave(FAILED, f"Error: {error.strerror or error}{where}")
     except KeyboardInterrupt:
-        _leave(INTERRUPTED, "Interrupted. Nothing half-written is left.")
+        _leave(INTERRUPTED, "Interrupted. What was not committed is undone.")
     except asyncio.CancelledError:
-        _leave(TERMINATED, "Terminated. Nothing half-written is left.")
+        _leave(TERMINATED, "Terminated. What was not committed is undone.")
 
 
 async def stopped_by_signals(main: Coroutine[Any, Any, T]) -> T:

@@ -8,6 +8,7 @@ migration leaves something behind; what that is, is written down while it runs.
 
 from __future__ import annotations
 
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,9 @@ __all__ = ["Run", "current_heads", "downgrades", "run_next", "upgrades"]
 
 TRANSACTIONAL = {"sqlite", "postgresql"}
 """Where DDL can be rolled back; SQLite among them, since our engine begins explicitly."""
+
+FIRST_WORD = re.compile(r"(?:\s|/\*.*?\*/|(?:--|#)[^\n]*\n)*(\w+)", re.DOTALL)
+"""The first word behind comments."""
 
 DDL = {"alter", "create", "drop", "rename", "truncate"}
 
@@ -82,10 +86,9 @@ class Run:
         """Write down a statement that succeeded."""
         if self.step is None:
             return
-        self.open.append(" ".join(statement.split()))
-        is_ddl = statement.split(maxsplit=1)[0].lower() in DDL
+        self.open.append(statement)
         autocommits = connection.get_execution_options().get("isolation_level") == "AUTOCOMMIT"
-        if autocommits or (is_ddl and connection.dialect.name not in TRANSACTIONAL):
+        if autocommits or (_is_ddl(statement) and connection.dialect.name not in TRANSACTIONAL):
             self.commit()
 
     def commit(self) -> None:
@@ -102,7 +105,7 @@ class Run:
         # Of these it is known that they quote no values.
         is_safe = isinstance(error, AndamiosError | CommandError | CompileError | NoSuchTableError)
         reason = f"{error}".rstrip(".") if is_safe else type(error).__name__
-        ddl = [each for each in self.kept if each.split(maxsplit=1)[0].lower() in DDL]
+        ddl = [" ".join(each.split()) for each in self.kept if _is_ddl(each)]
         left = "Nothing of it stays."
         if self.kept:
             shown = "; ".join(ddl) or "changes of rows"
@@ -116,6 +119,11 @@ class Run:
     def can_repeat(self, error: BaseException) -> bool:
         """Whether it failed for want of a lock, and left nothing behind."""
         return isinstance(error, DeadlockError) and not self.kept
+
+
+def _is_ddl(statement: str) -> bool:
+    found = FIRST_WORD.match(statement)
+    return found is not None and found[1].lower() in DDL
 
 
 def run_next(connection: Connection, scripts: ScriptDirectory, plan: Plan, run: Run) -> bool:

@@ -212,6 +212,20 @@ async def test_a_failing_migration_leaves_nothing_or_says_what(
         assert 0 == await session.scalar(sa.text("SELECT count(*) FROM one"))
 
 
+async def test_ddl_behind_a_comment_stays_too(
+    manager: MigrationManager, backend: str, write_script: ScriptWriter
+) -> None:
+    """MySQL commits it all the same, and the error says so."""
+    await write_script("""
+        op.execute("-- new\\n /* two; */ CREATE TABLE two (id INT)")
+        op.execute("INSERT INTO nowhere VALUES (1)")
+    """)
+    with pytest.raises(MigrationError) as caught:
+        await manager.apply_migrations()
+    stays = "CREATE TABLE two (id INT)." in str(caught.value)
+    assert (backend == "mysql") is stays
+
+
 async def test_check_names_what_differs(
     manager: MigrationManager, tables: sa.MetaData, write_script: ScriptWriter
 ) -> None:
