@@ -2,20 +2,28 @@
 A database for each test worker, on whatever server a URL leads to.
 
 PostgreSQL and MySQL get a database of their own, SQLite a file, Redis a numbered one.
-Names carry the run and the worker, so that two runs can share a server.
+Names carry the run and the worker, so that two runs can share a server. Redis has numbers
+only; one that is not empty is somebody's, and is left alone.
 """
+
+from __future__ import annotations
 
 import asyncio
 import re
 import uuid
-from collections.abc import Coroutine
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 
 from andamios import AndamiosEngine, ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Coroutine
+
+    from redis.asyncio import Redis
 
 __all__ = ["TestDatabaseManager", "run_now"]
 
@@ -46,6 +54,7 @@ class TestDatabaseManager:
         self._server = make_url(server_url)
         self._backend = self._server.get_backend_name()
         self._run_id = run_id or uuid.uuid4().hex[:12]
+        self._claimed: set[str] = set()
 
     async def create_test_database(self, worker_id: str) -> str:
         """
@@ -61,7 +70,10 @@ class TestDatabaseManager:
             ConfigurationError: The URL leads to no backend that the harness knows.
             ConnectionFailedError: The server does not answer.
         """
-        await self.cleanup_test_database(worker_id)
+        if self._backend == "redis":
+            await self._claim(self._url(worker_id))
+        else:
+            await self.cleanup_test_database(worker_id)
         if self._backend in {"postgresql", "mysql", "mariadb"}:
             await self._on_server(self._create_statement(worker_id))
         return self._url(worker_id).render_as_string(hide_password=False)
@@ -71,7 +83,7 @@ class TestDatabaseManager:
         if self._backend == "sqlite":
             await asyncio.to_thread(_remove_files, str(self._url(worker_id).database))
         elif self._backend == "redis":
-            await _flush(self._url(worker_id))
+            await self._flush(self._url(worker_id))
         else:
             force = " WITH (FORCE)" if self._backend == "postgresql" else ""
             await self._on_server(f"DROP DATABASE IF EXISTS {self._name(worker_id)}{force}")
@@ -95,11 +107,29 @@ class TestDatabaseManager:
             folder = Path(self._server.database or ".")
             return self._server.set(database=str(folder / f"{self._name(worker_id)}.db"))
         if self._backend == "redis":
-            return self._server.set(database=str(_number(worker_id)))
+            # Redis has numbers and no names: from the one in the URL on, one for each worker.
+            first = int(self._server.database or 0)
+            return self._server.set(database=str(first + _number(worker_id)))
         if self._backend in {"postgresql", "mysql", "mariadb"}:
             return self._server.set(database=self._name(worker_id))
         message = f"The harness knows no {self._backend} databases."
         raise ConfigurationError(message)
+
+    async def _claim(self, url: URL) -> None:
+        """Take an empty numbered database of Redis; one taken before is emptied."""
+        await self._flush(url)
+        async with _redis(url) as client:
+            if await client.dbsize():
+                raise ConfigurationError(
+                    f"Redis database {url.database} is not empty, and is left alone. Empty it with "
+                    "FLUSHDB, or name the first of some empty ones in the URL: redis://host/5."
+                )
+        self._claimed.add(str(url.database))
+
+    async def _flush(self, url: URL) -> None:
+        if url.database in self._claimed:
+            async with _redis(url) as client:
+                await client.flushdb()
 
     async def _on_server(self, statement: str) -> None:
         engine = AndamiosEngine(self._server, uvloop=False, pool_size=1)
@@ -122,13 +152,14 @@ def _remove_files(database: str) -> None:
         Path(f"{database}{suffix}").unlink(missing_ok=True)
 
 
-async def _flush(url: URL) -> None:
+@asynccontextmanager
+async def _redis(url: URL) -> AsyncIterator[Redis]:
     from redis.asyncio import Redis  # noqa: PLC0415  only Redis needs it
     from redis.exceptions import ResponseError  # noqa: PLC0415
 
     async with Redis.from_url(url.render_as_string(hide_password=False)) as client:
         try:
-            await client.flushdb()
+            yield client
         except ResponseError as error:
             message = (
                 f"Redis has no database {url.database}: each worker needs one. Set 'databases' in "

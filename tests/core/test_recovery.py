@@ -75,7 +75,7 @@ async def work(engine: AndamiosEngine, number: int) -> None:
 async def test_the_pool_recovers(engine: AndamiosEngine, switch: Switch) -> None:
     """While the server is down every caller gets an error; once it is back, nobody does."""
     url = make_url(engine.url).set(host="127.0.0.1", port=switch.port)
-    monitor = HealthMonitor(interval=0.02)
+    monitor = HealthMonitor(interval=0)
     async with AndamiosEngine(url, uvloop=False, pool_size=4, monitor=monitor) as through:
         await asyncio.gather(*(work(through, number) for number in range(4)))
         await switch.off()
@@ -83,9 +83,10 @@ async def test_the_pool_recovers(engine: AndamiosEngine, switch: Switch) -> None
             *(work(through, number) for number in range(10, 18)), return_exceptions=True
         )
         assert {ConnectionFailedError} == {type(error) for error in down}
-        await asyncio.sleep(0.1)
+        await monitor.check()
         await switch.on()
         await asyncio.gather(*(work(through, number) for number in range(20, 28)))
+        await monitor.check()
         stats = through.connections.stats()
         assert (0, 0) == (stats.in_use, stats.waiting)
         assert stats.idle <= 4

@@ -111,6 +111,21 @@ async def test_redis(redis_server: str) -> None:
         await manager.create_test_database("gw12345")
 
 
+async def test_redis_of_somebody_else(redis_server: str) -> None:
+    """Data that the harness did not write stays, and the error names the way out."""
+    first = make_url(redis_server).set(database="90")
+    manager = TestDatabaseManager(first.render_as_string(hide_password=False), "check")
+    async with Redis.from_url(f"{redis_server.rpartition('/')[0]}/98") as client:
+        await client.set("theirs", "kept")
+        with pytest.raises(ConfigurationError, match="is not empty"):
+            await manager.create_test_database("gw8")
+        await manager.cleanup_test_database("gw8")
+        assert b"kept" == await client.get("theirs")
+        await client.flushdb()
+    assert (await manager.create_test_database("gw7")).endswith("/97")
+    await manager.cleanup_test_database("gw7")
+
+
 async def test_unknown_backend() -> None:
     """A URL of a database that the harness does not know."""
     with pytest.raises(ConfigurationError, match="oracle"):
