@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
+from sqlalchemy.types import TypeEngine
 
 from andamios.caching.board import is_settled
 from andamios.caching.codec import decode, encode
-from andamios.caching.entities import fingerprint, is_entity, is_lone
+from andamios.caching.entities import fingerprint, is_entity, is_lone, type_name
 from andamios.caching.levels import MISSING, Levels, Look
 from andamios.caching.statements import facts_of, key_parameters
 from andamios.caching.tags import ANY_WRITE, EVERYTHING, row_tag, rows_tag, table_tag
@@ -84,7 +85,9 @@ class Plan:
 
     def possible(self) -> set[str]:
         """Give every tag on which the answer may depend."""
-        tags = {EVERYTHING, ANY_WRITE, *map(table_tag, self.tables)}
+        tags = {EVERYTHING, *map(table_tag, self.tables)}
+        if self.has_text:
+            tags.add(ANY_WRITE)
         return tags | {self.row, rows_tag(self.table)} if self.row else tags
 
     def actual(self, value: Any, reading: Reading) -> set[str]:
@@ -118,6 +121,7 @@ class EngineCache:
         self._also_read: weakref.WeakKeyDictionary[type[Any], frozenset[str]] = (
             weakref.WeakKeyDictionary()
         )
+        self._also_text: weakref.WeakSet[type[Any]] = weakref.WeakSet()
 
     @property
     def engine(self) -> AndamiosEngine:
@@ -163,12 +167,14 @@ class EngineCache:
             value = await load()
         payload = encode(value)
         if connection is None or await _sees_committed(connection):
+            # Their versions were not read before; the next time they are.
             new = reading.tables - plan.tables
             if new:
-                # Their versions were not read before; the next time they are.
                 known = self._also_read.get(question.model, frozenset())
                 self._also_read[question.model] = known | new
-            else:
+            if reading.has_text:
+                self._also_text.add(question.model)
+            if not new and (plan.has_text or not reading.has_text):
                 tags = set(map(self._named, plan.actual(value, reading)))
                 await self._levels.keep(plan.key, payload, tags, look, question.ttl)
         return payload
@@ -183,14 +189,15 @@ class EngineCache:
             if len(self._shapes) >= SHAPES:
                 self._shapes.clear()
             self._shapes[question.model, sql] = shape
-        parts = (sql, compiled.params, question.variant, fingerprint(mapper))
+        types = _types(question.statement, compiled)
+        parts = (sql, compiled.params, types, question.variant, fingerprint(mapper))
         digest = hashlib.sha256(encode(parts).encode()).hexdigest()
         table, row = _named_row(mapper, question.statement) if shape.may_name_row else ("", "")
         return Plan(
             key=self._named(digest),
             model=question.model.__name__,
             tables=shape.tables | self._also_read.get(question.model, frozenset()),
-            has_text=shape.has_text,
+            has_text=shape.has_text or question.model in self._also_text,
             table=table,
             row=row,
         )
@@ -214,6 +221,13 @@ async def _sees_committed(connection: AsyncConnection) -> bool:
 def _is_one_row(value: Any) -> bool:
     items = value if isinstance(value, list) else [value]
     return len(items) == 1 and is_entity(items[0]) and is_lone(items[0])
+
+
+def _types(statement: Any, compiled: Any) -> list[str]:
+    """Name what turns values into other ones, which the SQL does not show."""
+    results = [column["type"] for column in statement.column_descriptions]
+    types = [*results, *(bind.type for bind in compiled.binds.values())]
+    return [type_name(each) for each in types if isinstance(each, TypeEngine)]
 
 
 def _named_row(mapper: Any, statement: Any) -> tuple[str, str]:

@@ -12,6 +12,7 @@ import enum
 import json
 import sys
 import uuid
+from contextlib import suppress
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,8 @@ READERS: dict[str, Callable[[Any], Any]] = {
     "decimal": Decimal,
     "uuid": uuid.UUID,
     "bytes": base64.b64decode,
-    "enum": lambda parts: _member(*parts),
+    "enum": lambda parts: _enum(*parts[:2])[parts[2]],
+    "flag": lambda parts: _enum(*parts[:2])(parts[2]),
 }
 
 # Of values that were read already.
@@ -112,9 +114,12 @@ class _Writer:
         return self._special(value)
 
     def _special(self, value: Any) -> Any:
-        if isinstance(value, enum.Enum):
-            kind = type(value)
-            return {"enum": [kind.__module__, kind.__qualname__, value.name]}
+        if isinstance(value, enum.Enum) and _is_found(kind := type(value)):
+            where = [kind.__module__, kind.__qualname__]
+            # Several flags together have no name of their own.
+            if isinstance(value, enum.Flag):
+                return {"flag": [*where, value.value]}
+            return {"enum": [*where, value.name]}
         if isinstance(value, uuid.UUID):
             # asyncpg has a child of its own for what is equal to it.
             return {"uuid": str(value)}
@@ -124,7 +129,8 @@ class _Writer:
             return {"entity": self._entity(value)}
         raise CacheError(
             f"A {type(value).__name__} cannot be cached. What can: plain values, dates and times, "
-            "Decimal, UUID, bytes, Enum, lists, tuples, sets, dicts, rows and stored objects."
+            "Decimal, UUID, bytes, Enums of a module, lists, tuples, sets, dicts, rows and stored "
+            "objects."
         )
 
     def _entity(self, entity: object) -> int:
@@ -151,11 +157,17 @@ def _read(value: Any, entities: list[Any]) -> Any:
     return BUILDERS[tag](_read(content, entities))
 
 
-def _member(module: str, path: str, name: str) -> Any:
-    """Find a member of an Enum that is imported; a stored name must not make anything run."""
+def _enum(module: str, path: str) -> Any:
+    """Find an Enum that is imported; a stored name must not make anything run."""
     found: Any = sys.modules.get(module)
     for part in path.split("."):
         found = getattr(found, part, None)
     if not (isinstance(found, type) and issubclass(found, enum.Enum)):
         raise LookupError(path)  # noqa: TRY004  a class that is not there, not a wrong type
-    return found[name]
+    return found
+
+
+def _is_found(kind: type[enum.Enum]) -> bool:
+    with suppress(LookupError):
+        return _enum(kind.__module__, kind.__qualname__) is kind
+    return False

@@ -22,12 +22,15 @@ from andamios.errors import CacheError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Parts", "fingerprint", "is_entity", "is_lone", "rebuilt", "taken_apart"]
+    from sqlalchemy.types import TypeEngine
+
+__all__ = ["Parts", "fingerprint", "is_entity", "is_lone", "rebuilt", "taken_apart", "type_name"]
 
 Parts = tuple[str, str, dict[str, Any], dict[str, Any]]
 """Name of the class, fingerprint of its columns, columns, relationships."""
 
 _fingerprints: weakref.WeakKeyDictionary[sa_orm.Mapper[Any], str] = weakref.WeakKeyDictionary()
+_type_names: weakref.WeakKeyDictionary[TypeEngine[Any], str] = weakref.WeakKeyDictionary()
 _classes: weakref.WeakValueDictionary[str, type[Any]] = weakref.WeakValueDictionary()
 
 
@@ -52,11 +55,20 @@ def fingerprint(mapper: sa_orm.Mapper[Any]) -> str:
     found = _fingerprints.get(mapper)
     if found is None:
         columns = [
-            (attribute.key, *(f"{column}:{column.type!r}" for column in attribute.columns))
+            (attribute.key, *(f"{column}:{type_name(column.type)}" for column in attribute.columns))
             for attribute in mapper.column_attrs
         ]
         text = repr((sorted(columns), sorted(mapper.relationships.keys())))
         found = _fingerprints[mapper] = hashlib.sha256(text.encode()).hexdigest()[:16]
+    return found
+
+
+def type_name(kind: TypeEngine[Any]) -> str:
+    """Name a type of SQLAlchemy with its arguments, the same in each process."""
+    found = _type_names.get(kind)
+    if found is None:
+        owner = type(kind)
+        found = _type_names[kind] = f"{owner.__module__}.{owner.__qualname__}:{kind!r}"
     return found
 
 

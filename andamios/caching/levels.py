@@ -89,8 +89,8 @@ class Levels:
         if entry is not None:
             try:
                 value = decode(entry.payload)
-            except LookupError:
-                # Stored by code with other models.
+            except Exception:  # noqa: BLE001  whatever is stored, the database has the answer
+                # By code with other models or another codec, for instance.
                 self._memory.drop(key)
         self.stats.count(model, is_hit=value is not MISSING)
         return Look(value, versions, began)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import secrets
 from dataclasses import replace
 from pathlib import Path
@@ -30,6 +31,9 @@ __all__ = ["CacheManager"]
 T = TypeVar("T")
 
 BY_HAND = "other"
+
+PORTS = {"mysql": 3306, "postgresql": 5432}
+"""Where a server listens unless a URL says otherwise."""
 
 
 class CacheManager:
@@ -262,9 +266,10 @@ def _digest(key: str) -> str:
 
 def _namespace(engine: AndamiosEngine) -> str:
     url = engine.async_engine.url
-    where = f"{url.host}:{url.port}/{url.database}"
-    if engine.backend == "sqlite" and "vfs" not in url.query:
+    backend = "mysql" if engine.backend == "mariadb" else engine.backend
+    where = f"{url.host}:{url.port or PORTS.get(backend)}/{url.database}"
+    if backend == "sqlite" and "vfs" not in url.query:
         # One in memory has a name of its own.
         path = Path(url.database or "")
-        where = str(path if path.is_absolute() else Path.cwd() / path)
-    return hashlib.sha256(f"{engine.backend}:{where}".encode()).hexdigest()[:16]
+        where = os.path.normpath(path if path.is_absolute() else Path.cwd() / path)
+    return hashlib.sha256(f"{backend}:{where}".encode()).hexdigest()[:16]

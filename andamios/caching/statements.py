@@ -194,7 +194,8 @@ def _whole_texts(roots: list[Any], parts: list[Any]) -> Iterator[str]:
 def _is_text(part: Any) -> bool:
     if isinstance(part, sa.TextClause | sa.TextualSelect):
         return True
-    return isinstance(part, sa.ColumnClause) and part.is_literal
+    # The star of count(*) is one too, and names nothing.
+    return isinstance(part, sa.ColumnClause) and part.is_literal and part.name != "*"
 
 
 def _write(statement: Any, compiled: Any) -> Write:

@@ -12,7 +12,7 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from andamios import BaseModel, SoftDeleteModel
 
-__all__ = ["CaBook", "CaColor", "CaEverything", "CaNote", "CaShelf"]
+__all__ = ["CaBook", "CaColor", "CaEverything", "CaNote", "CaRight", "CaShelf"]
 
 
 class CaShelf(BaseModel):
@@ -35,6 +35,11 @@ class CaNote(SoftDeleteModel):
 
 class CaColor(enum.Enum):
     RED = 1
+
+
+class CaRight(enum.Flag):
+    READ = 1
+    WRITE = 2
 
 
 class CaEverything(BaseModel):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import enum
 import uuid
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from sqlalchemy.engine import result_tuple
 
 from andamios import CacheError, GenericRepository, LazyLoadError, QueryBuilder
 from andamios.caching.codec import decode, encode
-from tests.caching.domain import CaBook, CaColor, CaEverything, CaShelf
+from tests.caching.domain import CaBook, CaColor, CaEverything, CaRight, CaShelf
 
 if TYPE_CHECKING:
     from andamios import AndamiosEngine
@@ -25,7 +26,7 @@ VALUES: list[Any] = [
     *(None, True, 0, -1.5, "é", 10**30, [], {}, (), [1, [2]], {"a": {1: (2, 3)}}),
     *(NOW, NOW.replace(tzinfo=None), NOW.date(), NOW.time(), dt.timedelta(-1, 2, 3)),
     *(Decimal("1.10"), uuid.UUID(int=7), b"\x00\xff", CaColor.RED, {1, 2}, frozenset("a")),
-    {"tuple": 1, "entity": 0},
+    *({"tuple": 1, "entity": 0}, CaRight.READ, CaRight.READ | CaRight.WRITE),
 ]
 
 
@@ -47,6 +48,9 @@ def test_other_types_are_refused() -> None:
     """What would come back as something else is not stored."""
     with pytest.raises(CacheError, match="object cannot be cached"):
         encode({"a": object()})
+    here = enum.Enum("here", ["ONE"])
+    with pytest.raises(CacheError, match="here cannot be cached"):
+        encode(here.ONE)  # type: ignore[attr-defined]
     with pytest.raises(CacheError, match="no row yet"):
         encode(CaShelf(name="a"))
 

@@ -7,11 +7,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import sqlalchemy as sa
 
 from andamios import AndamiosEngine, ConfigurationError, GenericRepository, QueryBuilder
 from andamios.caching import CacheManager
 from andamios.caching.levels import JITTER
-from tests.caching.domain import CaShelf
+from andamios.caching.manager import _namespace
+from tests.caching.domain import CaBook, CaShelf
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -143,6 +145,71 @@ async def test_rows_and_dicts(engine: AndamiosEngine, cache: CacheManager) -> No
         assert (2, True) == (await query.count(), await query.exists())
         assert "b" == (await query.filter(CaShelf.name == "b").one()).name
     assert 7 == cache.stats().hits
+
+
+class Doubled(sa.types.TypeDecorator[int]):
+    """Sends twice the value, and gives it as text."""
+
+    impl = sa.Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, _dialect: Any) -> Any:
+        return value and 2 * value
+
+    def process_result_value(self, value: Any, _dialect: Any) -> Any:
+        return str(value)
+
+
+async def test_types_are_part_of_the_question(engine: AndamiosEngine, cache: CacheManager) -> None:
+    """What the same SQL asks with other types, of values or of results, is another question."""
+    await GenericRepository[CaShelf](engine).create(CaShelf(name="a", number=1))
+    query = QueryBuilder(CaShelf, engine).cached(60)
+    for _ in range(2):
+        assert 1 == await query.filter(CaShelf.number == sa.literal(1)).count()
+        assert 0 == await query.filter(CaShelf.number == sa.literal(1, Doubled())).count()
+        for kind, value in ((sa.Integer(), 1), (Doubled(), "1")):
+            assert value == await query.only(sa.type_coerce(CaShelf.number, kind)).scalar()
+    assert 4 == cache.stats().hits
+
+
+async def test_other_tables_leave_a_count(engine: AndamiosEngine, cache: CacheManager) -> None:
+    """A count depends on its own tables alone, and inside a transaction that wrote others too."""
+    shelf = await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
+    count = QueryBuilder(CaShelf, engine).cached(60).count
+    assert 1 == await count()
+    async with engine.session() as session:
+        session.add(CaBook(title="t", shelf_id=shelf.id))
+        await session.flush()
+        assert 1 == await QueryBuilder(CaShelf, session).cached(60).count()
+    assert 1 == await count()
+    assert 2 == cache.stats().hits
+
+
+@pytest.mark.parametrize("payload", ["no JSON", '[{"date":"tomorrow"},[]]', '[{"new":1},[]]'])
+async def test_what_cannot_be_read_is_a_miss(
+    redis_database: str, redis_client: Redis, payload: str
+) -> None:
+    """An answer in Redis that another version or nobody of ours has written is loaded again."""
+    async with CacheManager(redis_database) as cache:
+        await cache.set_cached_result("key", 1)
+    for key in await redis_client.keys("andamios:e:*"):
+        await redis_client.hset(key, "payload", payload)
+    async with CacheManager(redis_database) as cache:
+        assert [True, False] == [await loaded(cache, "key") for _ in range(2)]
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("postgresql://host/app", "postgresql://user@host:5432/app"),
+        ("mysql://host/app", "mariadb://host:3306/app"),
+        ("sqlite:///app.db", "sqlite:///folder/../app.db"),
+    ],
+)
+def test_one_database_by_two_urls(one: str, other: str) -> None:
+    """What a URL may leave out makes no other database."""
+    first, second = (AndamiosEngine(url, uvloop=False) for url in (one, other))
+    assert _namespace(first) == _namespace(second)
 
 
 @pytest.mark.parametrize("option", ["max_entries", "ttl", "max_staleness", "timeout"])
