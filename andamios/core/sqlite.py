@@ -20,6 +20,7 @@ from sqlalchemy import event
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler, refuse_too_long
+from andamios.core.turns import Turns
 from andamios.errors import SessionTaskError
 
 if TYPE_CHECKING:
@@ -129,7 +130,7 @@ def _keep_memory(engine: AsyncEngine) -> None:
 
 class _Writer:
     """
-    Knows which task writes.
+    Knows which task writes, and lets writers take turns.
 
     A second writing session in the task that holds the writer would wait for itself until
     the busy time-out; it is refused at once instead. A database in memory has no WAL, so
@@ -138,6 +139,7 @@ class _Writer:
 
     def __init__(self, *, blocks_readers: bool) -> None:
         self._blocks_readers = blocks_readers
+        self._turns = Turns(BUSY_TIMEOUT)
         # Weak: a connection that nobody closes must still be found by the garbage collector.
         self._writers: _Tasks = weakref.WeakKeyDictionary()
         self._readers: _Tasks = weakref.WeakKeyDictionary()
@@ -168,12 +170,18 @@ class _Writer:
             if self._blocks_readers:
                 self._readers[connection] = task
             return
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        self._turns.take(connection)
+        try:
+            connection.exec_driver_sql("BEGIN IMMEDIATE")
+        except BaseException:
+            self._turns.give_up(connection)
+            raise
         self._writers[connection] = task
 
     def end(self, connection: Connection) -> None:
         self._readers.pop(connection, None)
         self._writers.pop(connection, None)
+        self._turns.give_up(connection)
 
 
 def _check_lengths(*execution: Any) -> None:

@@ -1,0 +1,94 @@
+"""
+Turns: the writers of one SQLite engine, one after the other, in the order in which they came.
+
+SQLite has one writer at a time, and lets the others try again and again until one of them
+is lucky: some wait for seconds while newcomers pass. Waiting in a thread cannot be cancelled
+either. Here they wait in line, on the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import weakref
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sqlalchemy.util.concurrency import await_only
+
+from andamios.errors import DeadlockError
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Connection
+
+__all__ = ["Turns"]
+
+
+class Turns:
+    """
+    Who writes, and who waits for it.
+
+    Args:
+        timeout: Seconds to wait.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
+        # Weak: one that is lost without a rollback must not keep its turn for ever.
+        self._holder: weakref.ref[Connection] | None = None
+        self._line: deque[tuple[asyncio.Future[None], Connection]] = deque()
+
+    def take(self, connection: Connection) -> None:
+        """
+        Wait for the turn of a connection; called in SQLAlchemy's greenlet.
+
+        Raises:
+            DeadlockError: It did not come in time.
+        """
+        if self._holder is None:
+            self._hold(connection)
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._line.append((turn, connection))
+        try:
+            await_only(_within(turn, self._timeout))
+        except BaseException as error:
+            self._leave(turn, connection)
+            if isinstance(error, TimeoutError):
+                raise DeadlockError(
+                    f"Other writers of this SQLite database took longer than {self._timeout:g} s. "
+                    "Keep transactions that write short.",
+                    code="SQLITE_BUSY",
+                ) from None
+            raise
+
+    def give_up(self, connection: Connection) -> None:
+        """End the turn of a connection, if it has it."""
+        if self._holder is not None and self._holder() is connection:
+            self._next()
+
+    def _hold(self, connection: Connection) -> None:
+        self._holder = weakref.ref(connection, self._lost)
+
+    def _lost(self, reference: weakref.ref[Connection]) -> None:
+        if self._holder is reference:
+            self._next()
+
+    def _next(self) -> None:
+        self._holder = None
+        while self._line:
+            turn, connection = self._line.popleft()
+            if not turn.done() and not turn.get_loop().is_closed():
+                self._hold(connection)
+                turn.set_result(None)
+                return
+
+    def _leave(self, turn: asyncio.Future[None], connection: Connection) -> None:
+        if (turn, connection) in self._line:
+            self._line.remove((turn, connection))
+        # It may have come in the same moment.
+        self.give_up(connection)
+
+
+async def _within(turn: asyncio.Future[None], seconds: float) -> None:
+    async with asyncio.timeout(seconds):
+        await turn
