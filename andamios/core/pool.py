@@ -3,7 +3,9 @@ The pool of connections, which can be resized while it works.
 
 SQLAlchemy's own pool has a size for life, and newcomers may overtake those who wait. Here
 a connection that comes back is handed to whoever waits longest, growing lets waiting tasks
-open connections at once, and each check-out remembers where it was made.
+open connections at once, and each check-out remembers where it was made. Connections of
+an event loop that was left, or of the process that this one was forked from, are of no use
+here, and are forgotten.
 
 This is the one file, beside ``plans/``, that overrides private names of SQLAlchemy: those
 in :data:`PRIVATE_NAMES`, which a test watches.
@@ -12,6 +14,7 @@ in :data:`PRIVATE_NAMES`, which a test watches.
 from __future__ import annotations
 
 import asyncio
+import os
 import time
 from collections import deque
 from dataclasses import dataclass
@@ -43,6 +46,9 @@ PRIVATE_NAMES = (
     "_reset_on_return",
 )
 """What of SQLAlchemy's ``Pool`` is used here though it is private."""
+
+_OF_OTHER_PROCESSES: list[object] = []
+"""Kept from the garbage collector, which would close them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +116,7 @@ class LivePool(Pool):
         self.check_outs: dict[ConnectionPoolEntry, CheckOut] = {}
         self.on_taken: Callable[[float], None] | None = None
         self._peak = 0
+        self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
 
     def connect(self) -> PoolProxiedConnection:
         """Take a connection, and say how long that took."""
@@ -208,10 +215,28 @@ class LivePool(Pool):
         return str(self.stats())
 
     def _do_get(self) -> ConnectionPoolEntry:
+        self._settle()
         record = self._get()
         self.check_outs[record] = CheckOut(time.perf_counter(), *stack_of_caller())
         self._peak = max(self._peak, self.checkedout() + len(self._waiters))
         return record
+
+    def _settle(self) -> None:
+        """Forget connections that belong to another event loop or process."""
+        left, self._home = self._home, (os.getpid(), asyncio.get_running_loop())
+        if left is None or left == self._home:
+            return
+        has_forked = left[0] != self._home[0]
+        if has_forked:
+            # Closing them would take them out of the other process's event loop too.
+            _OF_OTHER_PROCESSES.append((*self._idle, *self.check_outs))
+            self._waiters.clear()
+        # SQLite's have threads, and no loop.
+        if has_forked or getattr(self._dialect, "name", None) != "sqlite":
+            self._condemned |= set(self.check_outs)
+            self._open -= len(self.check_outs) + len(self._idle)
+            self.check_outs.clear()
+            self._idle.clear()
 
     def _get(self) -> ConnectionPoolEntry:
         if self._idle:

@@ -7,6 +7,8 @@ import asyncio
 import gc
 import inspect
 import logging
+import subprocess
+import sys
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
@@ -327,6 +329,48 @@ async def test_a_forgotten_connection_is_collected(make_engine: EngineMaker) -> 
     assert (0, []) == (engine.connections.stats().in_use, engine.connections.leaks(0))
     async with engine.session() as session:
         session.add(LibWord(word="a"))
+
+
+WORK = """
+import asyncio, os, sys
+from andamios import AndamiosEngine, PoolStats
+
+engine = AndamiosEngine(sys.argv[1], uvloop=False, pool_size=2, max_overflow=0)
+
+async def work():
+    async with asyncio.timeout(20):
+        answers = await asyncio.gather(*(engine.connections.validate() for _ in range(4)))
+    return all(answers) and engine.connections.stats() == PoolStats(2, 2, 0, 0)
+
+"""
+
+FORKING = """
+with asyncio.Runner() as runner:
+    assert runner.run(work())
+    child = os.fork()
+    if not child:
+        asyncio.set_event_loop(None)
+        is_well = asyncio.new_event_loop().run_until_complete(work())
+        os._exit(0 if is_well else 1)
+    assert os.waitpid(child, 0)[1] == 0
+    assert runner.run(work())
+    runner.run(engine.close())
+"""
+
+# In a process of its own: what a closed loop leaves behind is noise when it is collected.
+LOOPS = """
+for _ in range(3):
+    assert asyncio.run(work())
+asyncio.run(engine.close())
+"""
+
+
+@pytest.mark.parametrize("rest", [FORKING, LOOPS], ids=["fork", "loops"])
+def test_nothing_of_another_loop_or_process(test_database: str, rest: str) -> None:
+    """What a parent process, or a loop that ended, left in the pool is not handed out."""
+    command = [sys.executable, "-W", "ignore", "-c", WORK + rest, test_database]
+    done = subprocess.run(command, capture_output=True, check=False, timeout=90, text=True)
+    assert 0 == done.returncode, done.stderr
 
 
 async def test_no_time_to_wait(make_engine: EngineMaker) -> None:
