@@ -33,8 +33,9 @@ class AuditLogger:
     Args:
         engine: Where the trail is kept.
         key: Makes the chain one that only its holder can compute (HMAC-SHA256). Without one,
-            whoever may write to the database can compute it anew, and only a head that is
-            kept elsewhere tells: ``verify(expected_head=…)``.
+            whoever may write to the database can compute it anew. With and without one,
+            links that were cut off, and rows that were sealed again after it, show only
+            against a head that is kept elsewhere: ``verify(expected_head=…)``.
 
     Example:
         >>> import andamios
@@ -147,8 +148,8 @@ class AuditLogger:
 
         Args:
             expected_head: ``head`` of an earlier report, kept where those who write to the
-                database cannot reach it. It shows that the newest rows were cut off, which
-                nothing in the database can.
+                database cannot reach it. It shows that the newest links were cut off, and
+                what was changed after that, which nothing in the database can.
 
         Returns:
             What was found; the first problem, if any.

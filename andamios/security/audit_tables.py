@@ -19,7 +19,7 @@ from andamios.security.chain import digest
 if TYPE_CHECKING:
     from sqlalchemy import Row
 
-__all__ = ["HEAD", "LOG", "METADATA", "SEALS", "row_digest"]
+__all__ = ["HEAD", "HEAD_ID", "LOG", "METADATA", "SEALS", "row_digest"]
 
 METADATA = sa.MetaData(naming_convention=NAMING_CONVENTION)
 
@@ -60,6 +60,9 @@ HEAD = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
     **OPTIONS,
 )
+
+HEAD_ID = 1
+"""Of the one row that counts."""
 
 
 def row_digest(row: Row[Any], key: bytes | None) -> str:

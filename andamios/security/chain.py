@@ -7,7 +7,8 @@ J. Kelsey, "Secure Audit Logs to Support Computer Forensics", ACM TISSEC 2(2), 1
 S. Crosby and D. Wallach, "Efficient Data Structures for Tamper-Evident Logging", USENIX
 Security 2009. Without a key, whoever may write to the database could compute a whole new
 chain; with one (HMAC, RFC 2104) nobody can who does not know it. That the newest links were
-cut off shows only against a head that is kept elsewhere.
+cut off shows only against a head that is kept elsewhere. So does a change of rows whose links
+were cut off first: the next sealer, who knows the key, takes them for new ones.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from andamios.errors import AndamiosError, DuplicateError
-from andamios.security.audit_tables import HEAD, LOG, SEALS, row_digest
+from andamios.security.audit_tables import HEAD, HEAD_ID, LOG, SEALS, row_digest
 from andamios.security.chain import GENESIS, digest
 
 if TYPE_CHECKING:
@@ -31,13 +31,13 @@ async def start_chain(engine: AndamiosEngine) -> None:
     """Write the head of an empty chain, if there is none."""
     try:
         async with engine.session(is_current=False) as session:
-            if await session.scalar(sa.select(HEAD.c.id)) is None:
+            if await session.scalar(sa.select(HEAD.c.id).where(HEAD.c.id == HEAD_ID)) is None:
                 if await session.scalar(sa.select(SEALS.c.position).limit(1)) is not None:
                     raise AndamiosError(
                         "The head of the audit trail is gone, and its links are not. Somebody "
                         "removed it: nothing more is sealed."
                     )
-                await session.execute(HEAD.insert().values(id=1, sealed=0, hash=GENESIS))
+                await session.execute(HEAD.insert().values(id=HEAD_ID, sealed=0, hash=GENESIS))
     except DuplicateError:
         pass  # another process was faster
 
@@ -56,7 +56,9 @@ async def seal_batch(engine: AndamiosEngine, key: bytes | None, size: int) -> in
     """
     # READ COMMITTED: on MySQL, locks on gaps would make writers wait.
     async with engine.session(isolation="READ COMMITTED", is_current=False) as session:
-        head = (await session.execute(sa.select(HEAD).with_for_update())).one()
+        head = (
+            await session.execute(sa.select(HEAD).where(HEAD.c.id == HEAD_ID).with_for_update())
+        ).one()
         is_linked = sa.exists().where(SEALS.c.row_id == LOG.c.id)
         waiting = sa.select(LOG).where(LOG.c.is_sealed.is_(False), ~is_linked)
         rows = (await session.execute(waiting.order_by(LOG.c.id).limit(size))).all()
@@ -77,4 +79,5 @@ async def _link(
     await session.execute(SEALS.insert(), seals)
     sealed = LOG.update().where(LOG.c.id.in_([row.id for row in rows]))
     await session.execute(sealed.values(is_sealed=True))
-    await session.execute(HEAD.update().values(sealed=seals[-1]["position"], hash=last))
+    grown = HEAD.update().where(HEAD.c.id == HEAD_ID)
+    await session.execute(grown.values(sealed=seals[-1]["position"], hash=last))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from andamios.security.audit_tables import HEAD, LOG, SEALS, row_digest
+from andamios.security.audit_tables import HEAD, HEAD_ID, LOG, SEALS, row_digest
 from andamios.security.chain import AuditHead, AuditProblem, AuditReport, digest
 
 if TYPE_CHECKING:
@@ -38,7 +38,12 @@ class Verification:
 
     async def run(self) -> AuditReport:
         """Check link by link, until the end or the first problem."""
-        problem = await self._walk() or await self._check_expected() or await self._check_end()
+        problem = (
+            await self._walk()
+            or await self._check_expected()
+            or await self._check_end()
+            or await self._check_marks()
+        )
         is_linked = sa.exists().where(SEALS.c.row_id == LOG.c.id)
         count = sa.select(sa.func.count()).select_from(LOG).where(~is_linked)
         unsealed = await self._session.scalar(count) or 0
@@ -89,7 +94,8 @@ class Verification:
         return False
 
     async def _check_end(self) -> AuditProblem | None:
-        found = (await self._session.execute(sa.select(HEAD.c.sealed, HEAD.c.hash))).one_or_none()
+        head = sa.select(HEAD.c.sealed, HEAD.c.hash).where(HEAD.c.id == HEAD_ID)
+        found = (await self._session.execute(head)).one_or_none()
         if found is None:
             return AuditProblem("removed", self._head.sealed + 1) if self._head.sealed else None
         if found.sealed > self._head.sealed:
@@ -97,6 +103,13 @@ class Verification:
         if AuditHead(found.sealed, found.hash) != self._head:
             return AuditProblem("changed", self._head.sealed)
         return None
+
+    async def _check_marks(self) -> AuditProblem | None:
+        """Look for a row that no sealer will come back to, since it is marked, without a link."""
+        is_linked = sa.exists().where(SEALS.c.row_id == LOG.c.id)
+        marked = sa.select(LOG.c.id).where(LOG.c.is_sealed.is_(True), ~is_linked)
+        row_id = await self._session.scalar(marked.order_by(LOG.c.id).limit(1))
+        return row_id and AuditProblem("removed", self._head.sealed + 1, row_id)
 
     async def _check_expected(self) -> AuditProblem | None:
         """Look for the kept head in this chain, however far it has grown since."""

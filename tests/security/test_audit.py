@@ -105,6 +105,8 @@ async def test_sealed_and_unsealed(audit: AuditLogger) -> None:
 
 NEWEST = f"(SELECT * FROM (SELECT max(position) FROM {SEALS}) AS newest)"
 
+FOURTH = f"SELECT hash FROM {SEALS} WHERE position = 4"
+
 ATTACKS = {
     "changed row": ([f"UPDATE {LOG} SET user_id = 'eve' WHERE id = 2"], "changed", 2, 2),
     "changed moment": ([f"UPDATE {LOG} SET at = '2001-01-01' WHERE id = 3"], "changed", 3, 3),
@@ -133,6 +135,20 @@ ATTACKS = {
     "newest cut off": (
         [f"DELETE FROM {LOG} WHERE id = 5", f"DELETE FROM {SEALS} WHERE position = {NEWEST}"],
         *("removed", 5, None),
+    ),
+    "marked row without a link": (
+        [
+            f"DELETE FROM {SEALS} WHERE position = 5",
+            f"UPDATE andamios_audit_head SET sealed = 4, hash = ({FOURTH})",
+        ],
+        *("removed", 5, 5),
+    ),
+    "changed link and a second head": (
+        [
+            f"UPDATE {SEALS} SET hash = 'x' WHERE position = 5",
+            "INSERT INTO andamios_audit_head (id, sealed, hash) VALUES (2, 5, 'x')",
+        ],
+        *("changed", 5, 5),
     ),
     "no head": (["DELETE FROM andamios_audit_head"], "removed", 6, None),
     "all gone": ([f"DELETE FROM {LOG}", f"DELETE FROM {SEALS}"], "removed", 1, None),
@@ -186,6 +202,33 @@ async def test_head_kept_elsewhere(audit: AuditLogger, engine: AndamiosEngine) -
     assert AuditProblem("removed", 4) == (await audit.verify(expected_head=kept)).problem
     other = AuditHead(2, "0" * 64)
     assert AuditProblem("changed", 2, 2) == (await audit.verify(expected_head=other)).problem
+
+
+async def test_rows_that_were_sealed_again(audit: AuditLogger, engine: AndamiosEngine) -> None:
+    """Links cut off, a row changed and sealed anew with the right key show against a kept head."""
+    await fill(audit, 3)
+    await audit.seal()
+    kept = (await audit.verify()).head
+    await tamper(
+        engine,
+        f"DELETE FROM {SEALS}",
+        "DELETE FROM andamios_audit_head",
+        f"UPDATE {LOG} SET user_id = 'eve' WHERE id = 2",
+        f"UPDATE {LOG} SET is_sealed = false",
+    )
+    assert 3 == await audit.seal()
+    assert (await audit.verify()).is_intact
+    assert AuditProblem("changed", 3, 3) == (await audit.verify(expected_head=kept)).problem
+
+
+async def test_a_second_head_stops_nobody(audit: AuditLogger, engine: AndamiosEngine) -> None:
+    """A row that somebody adds to the table of the head is not looked at."""
+    await fill(audit, 2)
+    await audit.seal()
+    await tamper(engine, "INSERT INTO andamios_audit_head (id, sealed, hash) VALUES (2, 9, 'x')")
+    await fill(audit, 1)
+    assert 1 == await audit.seal()
+    assert (True, 3) == ((report := await audit.verify()).is_intact, report.sealed)
 
 
 async def test_another_key_computes_another_chain(engine: AndamiosEngine) -> None:
