@@ -135,7 +135,11 @@ class LocalBoard:
         until = time.monotonic() + LEASE
         for tag in tags:
             self._change(tag)
-            self._marks.setdefault(tag, {})[writer] = until
+            marks = self._marks.pop(tag, {}) if self.is_marked(tag) else {}
+            self._marks[tag] = {**marks, writer: until}
+        # The first was marked longest ago; whoever put that mark may never come back.
+        while self._marks and not self.is_marked(next(iter(self._marks))):
+            pass
 
     async def unmark(self, writer: str, tags: Collection[str], *, changed: bool) -> None:
         """Take a writer's mark away."""

@@ -42,9 +42,16 @@ class CacheManager:
 
     ``watch`` an engine, and every write through it, by objects, in bulk or by statement,
     makes what depends on it void when it commits. Statements in plain text make everything
-    void. Outside of the promise are writes that do not go through a watched engine, triggers
-    and views; ``invalidate`` is the cure. Without Redis, writes of other processes are among
-    them.
+    void. Outside of the promise, with ``invalidate`` as the cure, are
+
+    - writes that do not go through a watched engine, such as those of a driver's own cursor
+      and, without Redis, those of other processes;
+    - what the database does behind a statement: triggers, views, functions that write, and
+      tables that are partitions or parents of others;
+    - transactions whose end or level SQLAlchemy is not told: two-phase commits, COMMIT and
+      SET TRANSACTION as text, and READ UNCOMMITTED as the server's default;
+    - answers that differ by who asks or when: row-level security, a role or ``search_path``
+      set on a connection, filters from a ``do_orm_execute`` listener of one's own, ``now()``.
 
     Args:
         redis_url: Of the second level, which makes the promise hold between processes that
@@ -54,7 +61,8 @@ class CacheManager:
             shorter, so that those stored together do not end together.
         max_staleness: With Redis, seconds for which an answer from the database lives at
             most, since that is how long others could miss a write if its writer cannot reach
-            Redis. Raise it to have fewer loads.
+            Redis, or if Redis comes back with what it knew before that write (from a snapshot
+            on disk or a replica). Raise it to have fewer loads.
         timeout: Seconds after which a reader gives up on Redis and asks the database.
 
     Raises:
@@ -113,7 +121,12 @@ class CacheManager:
         register(engine.async_engine.dialect, cache)
 
     def unwatch(self, engine: AndamiosEngine) -> None:
-        """Undo :meth:`watch`; answers of its queries are void. One that is not watched is fine."""
+        """
+        Undo :meth:`watch`; one that is not watched is fine.
+
+        Answers that this process holds are dropped; those in Redis live on, and know nothing
+        of writes from now on.
+        """
         cache = self._watched.pop(engine, None)
         if cache is not None:
             cache.end()

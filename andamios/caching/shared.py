@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 __all__ = ["SharedBoard"]
 
 PREFIX = "andamios:"
-KEPT = 86_400.0
-"""Seconds for which a version is remembered; the one that comes after it is another one."""
+KEPT = 600.0
+"""
+Seconds for which a version is remembered at least; the one that comes after it is another
+one. An answer that is stored keeps the versions it depends on for as long as itself.
+"""
 
 BACK_OFF = 1.0
 """Seconds for which Redis is not asked again after it failed."""
@@ -94,6 +97,12 @@ if not is_current(ARGV[5]) then return 0 end
 local key = '{PREFIX}e:' .. ARGV[3]
 redis.call('HSET', key, 'payload', ARGV[4], 'versions', ARGV[5])
 redis.call('PEXPIRE', key, ARGV[6])
+for tag in pairs(cjson.decode(ARGV[5])) do
+  local needed = '{PREFIX}v:' .. tag
+  if redis.call('PTTL', needed) < tonumber(ARGV[6]) then
+    redis.call('PEXPIRE', needed, ARGV[6])
+  end
+end
 return 1
 """
 )

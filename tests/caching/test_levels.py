@@ -11,8 +11,10 @@ import sqlalchemy as sa
 
 from andamios import AndamiosEngine, ConfigurationError, GenericRepository, QueryBuilder
 from andamios.caching import CacheManager
+from andamios.caching.board import LocalBoard
 from andamios.caching.levels import JITTER
 from andamios.caching.manager import _namespace
+from andamios.caching.shared import KEPT
 from tests.caching.domain import CaBook, CaShelf
 
 if TYPE_CHECKING:
@@ -69,6 +71,37 @@ async def test_times_differ(redis_database: str, redis_client: Redis) -> None:
     assert 20 == len(left)
     assert all(1000 * (1 - JITTER) * 1000 - 5000 <= each <= 1_000_000 for each in left)
     assert len(set(left)) > 15
+
+
+async def test_versions_live_as_long_as_answers(redis_database: str, redis_client: Redis) -> None:
+    """What Redis remembers of tags ends soon after their answers, and not before them."""
+    async with CacheManager(redis_database, max_staleness=2 * KEPT) as cache:
+        await loaded(cache, "no tags", ttl=3 * KEPT)
+        await cache.set_cached_result("tag", 1, 2 * KEPT, tags=["mine"])
+        await cache.get_or_load("short", empty, ttl=1, tags=["other"])
+        left = {
+            name: await redis_client.pttl(f"andamios:v:other|{name}") / 1000
+            for name in ("*", "mine", "other")
+        }
+    assert left["*"] > 2.6 * KEPT
+    assert left["mine"] > 1.7 * KEPT
+    assert left["other"] <= KEPT
+
+
+async def empty() -> None:
+    """Load nothing."""
+
+
+async def test_marks_of_writers_that_never_came_back(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mark that has ended is forgotten, also where nobody asks for its tag again."""
+    monkeypatch.setattr("andamios.caching.board.LEASE", 0.05)
+    board = LocalBoard()
+    for number in range(100):
+        await board.mark(str(number), {"any", f"t:ca_shelf:{number}"})
+    await asyncio.sleep(0.1)
+    await board.mark("last", {"any"})
+    assert ["any"] == list(board._marks)  # noqa: SLF001  no word for it
+    assert ["last"] == list(board._marks["any"])  # noqa: SLF001
 
 
 async def test_redis_has_what_memory_lost(
