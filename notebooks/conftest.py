@@ -45,28 +45,37 @@ def _last_words(notebook: NotebookNode) -> NotebookError:
     return NotebookError("A cell raised an ExceptionGroup", text, where)
 
 
+MANAGERS = pytest.StashKey[dict[ServiceName, TestDatabaseManager]]()
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
-    """Make a database on each server that the notebooks speak of, before they run."""
+    """Start the servers that the notebooks speak of, before they run."""
     harness = HarnessSession.of(session.config)
     if session.config.option.collectonly:
         return (yield)
     text = "".join(path.read_text(encoding="utf-8") for path in {i.path for i in session.items})
     needed = {name for name, variable in VARIABLES.items() if variable in text}
     harness.start_ahead(needed)
-    managers = [manager for name in needed if (manager := _hand_over(harness, name))]
+    managers = {name: made for name in needed if (made := _manager(harness, name)) is not None}
+    session.config.stash[MANAGERS] = managers
     try:
         return (yield)
     finally:
-        for manager in managers:
+        for manager in managers.values():
             run_now(manager.cleanup_test_database(harness.worker))
 
 
-def _hand_over(harness: HarnessSession, name: ServiceName) -> TestDatabaseManager | None:
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Give each notebook empty databases, whatever the one before left in them."""
+    worker = HarnessSession.of(item.config).worker
+    for name, manager in item.config.stash[MANAGERS].items():
+        os.environ[VARIABLES[name]] = run_now(manager.create_test_database(worker))
+
+
+def _manager(harness: HarnessSession, name: ServiceName) -> TestDatabaseManager | None:
     try:
         server = harness.service(name).url()
     except ServiceUnavailableError:
         return None  # reported in the summary; the notebook goes on without it
-    manager = TestDatabaseManager(server, f"nb_{harness.run.id}")
-    os.environ[VARIABLES[name]] = run_now(manager.create_test_database(harness.worker))
-    return manager
+    return TestDatabaseManager(server, f"nb_{harness.run.id}")
