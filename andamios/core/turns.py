@@ -35,6 +35,7 @@ class Turns:
         self._timeout = timeout
         # Weak: one that is lost without a rollback must not keep its turn for ever.
         self._holder: weakref.ref[Connection] | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._line: deque[tuple[asyncio.Future[None], Connection]] = deque()
 
     def take(self, connection: Connection) -> None:
@@ -44,10 +45,13 @@ class Turns:
         Raises:
             DeadlockError: It did not come in time.
         """
-        if self._holder is None:
+        loop = asyncio.get_running_loop()
+        if self._holder is None or self._loop is not loop:
+            # A turn of a loop that ended, or of the process that this one was forked from, will
+            # not be given up; SQLite's own lock is there for what is left of it.
             self._hold(connection)
             return
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[None] = loop.create_future()
         self._line.append((turn, connection))
         try:
             await_only(_within(turn, self._timeout))
@@ -68,6 +72,7 @@ class Turns:
 
     def _hold(self, connection: Connection) -> None:
         self._holder = weakref.ref(connection, self._lost)
+        self._loop = asyncio.get_running_loop()
 
     def _lost(self, reference: weakref.ref[Connection]) -> None:
         if self._holder is reference:
@@ -77,7 +82,7 @@ class Turns:
         self._holder = None
         while self._line:
             turn, connection = self._line.popleft()
-            if not turn.done() and not turn.get_loop().is_closed():
+            if not turn.done() and turn.get_loop() is self._loop:
                 self._hold(connection)
                 turn.set_result(None)
                 return

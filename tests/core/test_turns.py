@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import text
+from sqlalchemy.util.concurrency import greenlet_spawn
 
 from andamios import AndamiosEngine, DeadlockError, GenericRepository
 from andamios.core import turns
@@ -123,8 +124,25 @@ async def test_a_lost_writer_gives_its_turn_up() -> None:
         pass
 
     lost: Any = Lost()
-    line.take(lost)
+    last: Any = Lost()
+    await greenlet_spawn(line.take, lost)
     del lost
     gc.collect()
-    last: Any = Lost()
-    line.take(last)
+    await greenlet_spawn(line.take, last)
+
+
+def test_a_loop_that_ended_holds_no_turn() -> None:
+    """A writer of a second event loop does not wait for one of the first."""
+    line = turns.Turns(1.0)
+
+    class Writer:
+        pass
+
+    first: Any = Writer()
+    second: Any = Writer()
+
+    async def take(writer: Any) -> None:
+        await greenlet_spawn(line.take, writer)
+
+    asyncio.run(take(first))
+    asyncio.run(take(second))
