@@ -75,17 +75,21 @@ class Turns:
         self._loop = asyncio.get_running_loop()
 
     def _lost(self, reference: weakref.ref[Connection]) -> None:
+        # The garbage collector runs where it likes, also in another thread.
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._free, reference)
+
+    def _free(self, reference: weakref.ref[Connection]) -> None:
         if self._holder is reference:
             self._next()
 
     def _next(self) -> None:
         self._holder = None
-        while self._line:
+        while self._line and self._holder is None:
             turn, connection = self._line.popleft()
             if not turn.done() and turn.get_loop() is self._loop:
                 self._hold(connection)
                 turn.set_result(None)
-                return
 
     def _leave(self, turn: asyncio.Future[None], connection: Connection) -> None:
         if (turn, connection) in self._line:
