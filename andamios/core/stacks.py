@@ -8,8 +8,9 @@ program; those of the greenlet that waits for it do.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import linecache
-import sysconfig
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,28 +20,26 @@ import sqlalchemy
 if TYPE_CHECKING:
     from types import CodeType, FrameType
 
-__all__ = ["Stack", "format_stack", "stack_of_caller", "user_lines"]
+__all__ = ["Stack", "format_stack", "stack_of_caller"]
 
 DEPTH = 30
 """Frames that are kept, counted from the innermost one."""
 
 Stack: TypeAlias = "tuple[tuple[CodeType, int], ...]"
-"""Code and line number of each frame, innermost first."""
+"""Code of each frame and the instruction it is at, innermost first; lines cost more."""
 
-_LIBRARIES = tuple(
-    str(Path(path)) + "/"
-    for path in (
-        Path(__file__).parents[1],
-        Path(sqlalchemy.__file__).parent,
-        Path(asyncio.__file__).parent,
-    )
+_LIBRARIES = (
+    f"{Path(__file__).parents[1]}{os.sep}",
+    f"{Path(sqlalchemy.__file__).parent}{os.sep}",
+    f"{Path(asyncio.__file__).parent}{os.sep}",
+    contextlib.__file__,
 )
-_CONTEXTLIB = str(Path(sysconfig.get_path("stdlib")) / "contextlib.py")
+"""Where code lies that is nobody's own line."""
 
 
 def stack_of_caller() -> tuple[Stack, str | None]:
     """
-    Remember who called, in a few microseconds.
+    Remember who called, at the cost of a few microseconds.
 
     Returns:
         The stack, and the name of the task.
@@ -49,25 +48,23 @@ def stack_of_caller() -> tuple[Stack, str | None]:
     frame: FrameType | None = parent.gr_frame if parent is not None else None
     kept: list[tuple[CodeType, int]] = []
     while frame is not None and len(kept) < DEPTH:
-        kept.append((frame.f_code, frame.f_lineno))
+        kept.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back
     task = asyncio.current_task()
     return tuple(kept), task.get_name() if task is not None else None
 
 
-def user_lines(stack: Stack) -> Stack:
-    """Leave out the frames of Andamios, SQLAlchemy and asyncio."""
-    return tuple(
-        (code, line)
-        for code, line in stack
-        if not code.co_filename.startswith(_LIBRARIES) and code.co_filename != _CONTEXTLIB
-    )
-
-
 def format_stack(stack: Stack) -> str:
-    """Write a stack as Python writes tracebacks: outermost first, with the lines of source."""
-    return "\n".join(
-        f'  File "{code.co_filename}", line {line}, in {code.co_name}\n'
-        f"    {linecache.getline(code.co_filename, line).strip()}"
-        for code, line in reversed(user_lines(stack) or stack)
-    )
+    """
+    Write a stack as Python writes tracebacks: outermost first, with the lines of source.
+
+    Frames of Andamios, SQLAlchemy and asyncio are left out, unless there are no others.
+    """
+    users = [each for each in stack if not each[0].co_filename.startswith(_LIBRARIES)]
+    return "\n".join(_format(*each) for each in reversed(users or stack))
+
+
+def _format(code: CodeType, instruction: int) -> str:
+    line = next((line for start, end, line in code.co_lines() if start <= instruction < end), None)
+    source = linecache.getline(code.co_filename, line or 0).strip()
+    return f'  File "{code.co_filename}", line {line}, in {code.co_name}\n    {source}'
