@@ -34,13 +34,16 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
-__all__ = ["Hooks"]
+__all__ = ["INTERNAL", "Hooks"]
 
 F = TypeVar("F")
 
 STARTED = "andamios_started"
 COMMITTING = "andamios_committing"
 TAKEN = "andamios_taken"
+
+INTERNAL = "andamios_internal"
+"""The execution option of what core sends by itself, which is nobody's query."""
 
 log = logging.getLogger("andamios.hooks")
 
@@ -128,8 +131,9 @@ class Hooks:
 
     def _announce_queries(self) -> None:
         def started(*execution: Any) -> None:
-            if execution[4] is not None:
-                setattr(execution[4], STARTED, time.perf_counter())
+            context = execution[4]
+            if context is not None and INTERNAL not in context.execution_options:
+                setattr(context, STARTED, time.perf_counter())
 
         def finished(*execution: Any) -> None:
             _connection, cursor, statement, _parameters, context, _is_many = execution

@@ -13,6 +13,7 @@ from sqlalchemy.dialects import mysql
 
 from andamios.core.commits import refuse_after_deadlocks
 from andamios.core.decimals import fit
+from andamios.core.hooks import INTERNAL
 from andamios.core.strict import make_strict
 
 if TYPE_CHECKING:
@@ -101,4 +102,5 @@ def _repair_bytes() -> None:
 
 def _begin(connection: Connection) -> None:
     if connection.get_execution_options().get("andamios_read_only"):
-        connection.exec_driver_sql("START TRANSACTION READ ONLY")
+        begin = "START TRANSACTION READ ONLY"
+        connection.exec_driver_sql(begin, execution_options={INTERNAL: True})

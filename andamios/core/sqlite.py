@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from sqlalchemy import event
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
+from andamios.core.hooks import INTERNAL
 from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler, refuse_too_long
 from andamios.core.turns import Turns
 from andamios.errors import SessionTaskError
@@ -166,13 +167,13 @@ class _Writer:
             )
         _set_query_only(connection, read_only=read_only)
         if read_only:
-            connection.exec_driver_sql("BEGIN")
+            _send(connection, "BEGIN")
             if self._blocks_readers:
                 self._readers[connection] = task
             return
         self._turns.take(connection)
         try:
-            connection.exec_driver_sql("BEGIN IMMEDIATE")
+            _send(connection, "BEGIN IMMEDIATE")
         except BaseException:
             self._turns.give_up(connection)
             raise
@@ -198,8 +199,13 @@ def _interrupt(connection: Any, _record: Any, _error: Any) -> None:
 
 def _set_query_only(connection: Connection, *, read_only: bool) -> None:
     if bool(connection.info.get("query_only")) is not read_only:
-        connection.exec_driver_sql(f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
+        _send(connection, f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
         connection.info["query_only"] = read_only
+
+
+def _send(connection: Connection, statement: str) -> None:
+    """Send what is nobody's query, and so is announced to nobody."""
+    connection.exec_driver_sql(statement, execution_options={INTERNAL: True})
 
 
 def _lower(value: object) -> str | None:

@@ -236,6 +236,17 @@ async def test_rows_that_are_not_counted(engine: AndamiosEngine) -> None:
     assert counted <= {None, 0, 3}
 
 
+async def test_what_core_sends_by_itself_is_not_announced(engine: AndamiosEngine) -> None:
+    """BEGIN and settings that core sends by itself are no queries, so that all count alike."""
+    facts = heard(engine, QueryFinished)
+    for read_only in (True, False):
+        async with engine.session(read_only=read_only) as session:
+            await session.execute(text("SELECT 1"))
+    statements = [fact.statement for fact in facts if isinstance(fact, QueryFinished)]
+
+    assert ["SELECT 1", "SELECT 1"] == statements
+
+
 async def test_a_cancelled_listener_keeps_no_connection(make_engine: EngineMaker) -> None:
     """Cancelled while a listener waits, a connection that was taken goes back."""
     engine = make_engine(pool_size=1, max_overflow=0)
