@@ -14,6 +14,7 @@ from andamios.core.hooks import Hooks
 from andamios.core.loop import prefer_uvloop
 from andamios.core.monitor import HealthMonitor
 from andamios.core.session import SessionManager
+from andamios.core.tls import tls_of
 from andamios.core.urls import make_url
 from andamios.errors import ConfigurationError
 
@@ -109,6 +110,16 @@ class AndamiosEngine:
     def async_engine(self) -> AsyncEngine:
         """SQLAlchemy's engine, for what has no word here."""
         return self._async_engine
+
+    @property
+    def tls(self) -> str | None:
+        """
+        ``verify``, ``encrypt`` or ``disable``: see ``andamios.core.tls``.
+
+        None on SQLite, and where ``connect_args`` holds what the driver itself takes.
+        """
+        decided = tls_of(self._async_engine)
+        return None if decided is None else decided.mode
 
     @property
     def connections(self) -> ConnectionManager:

@@ -20,6 +20,7 @@ import asyncio
 import ipaddress
 import os
 import ssl
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,10 @@ from andamios.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from sqlalchemy.engine import URL
+    from sqlalchemy.engine import URL, Engine
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["TLS", "explain", "secure", "take_tls"]
+__all__ = ["TLS", "explain", "secure", "take_tls", "tls_of"]
 
 OPTIONS = ("tls", "tls_ca", "tls_cert", "tls_key")
 
@@ -53,6 +54,8 @@ MODES = {
     "verify-ca": "verify-ca",
     **dict.fromkeys(("verify", "verify-full", "verify-identity", "true"), "verify"),
 }
+
+_decided: weakref.WeakKeyDictionary[Engine, TLS] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ def take_tls(
 
     Args:
         url: Where the engine connects to.
-        options: Of the engine; ``tls`` and its kin are removed.
+        options: Of the engine; ``tls`` and its kin are removed. None is as if left out.
         arguments: For the driver, which may name another host.
 
     Returns:
@@ -133,7 +136,8 @@ def take_tls(
     Raises:
         ConfigurationError: Unknown words, or words that contradict each other.
     """
-    written = [(key, options.pop(key)) for key in OPTIONS if options.get(key) is not None]
+    given = {key: options.pop(key, None) for key in OPTIONS}
+    written = [(key, value) for key, value in given.items() if value is not None]
     if url.get_backend_name() == "sqlite":
         if any(pair != ("tls", "disable") for pair in written):
             raise ConfigurationError("SQLite is a file on this machine: leave out tls.")
@@ -154,6 +158,7 @@ def secure(engine: AsyncEngine, tls: TLS) -> None:
 
     Files are read when the first connection is made, and not again.
     """
+    _decided[engine.sync_engine] = tls
     known: list[ssl.SSLContext | bool] = []
 
     def connect(_dialect: Any, _record: Any, _args: Any, options: dict[str, Any]) -> None:
@@ -162,6 +167,11 @@ def secure(engine: AsyncEngine, tls: TLS) -> None:
         options["ssl"] = known[0]
 
     event.listen(engine.sync_engine, "do_connect", connect)
+
+
+def tls_of(engine: AsyncEngine) -> TLS | None:
+    """Give what was decided for an engine; None where :func:`take_tls` decided nothing."""
+    return _decided.get(engine.sync_engine)
 
 
 def explain(error: BaseException) -> str | None:

@@ -109,6 +109,23 @@ def test_option_repeats_the_url() -> None:
     AndamiosEngine("sqlite://", uvloop=False, tls="disable")
 
 
+MODES = [
+    ("postgresql://db.example/d", {}, "verify"),
+    ("postgresql://db.example/d?sslmode=require", {}, "encrypt"),
+    ("mysql://127.0.0.1/d", {}, "disable"),
+    ("postgresql://h/d", {"connect_args": {"ssl": True}}, None),
+    ("sqlite://", {}, None),
+]
+
+
+@pytest.mark.parametrize(("url", "options", "mode"), MODES)
+def test_an_engine_tells_its_mode(url: str, options: dict[str, Any], mode: str | None) -> None:
+    """What was decided can be read; None is the default, and so is not to write it."""
+    nothing = dict.fromkeys(("tls", "tls_ca", "tls_cert", "tls_key"))
+    engine = AndamiosEngine(url, uvloop=False, **nothing, **options)
+    assert mode == engine.tls
+
+
 @pytest.mark.parametrize("driver", ["postgresql", "mysql", "mysql+asyncmy"])
 @pytest.mark.parametrize(
     ("query", "expected"),
