@@ -88,9 +88,18 @@ class HealthMonitor:
         await asyncio.wait([task])
 
     async def check(self) -> None:
-        """Do one round now: validate, resize, report leaks, announce the counts."""
+        """
+        Do one round now: validate, resize, report leaks, announce the counts.
+
+        Raises:
+            ConfigurationError: The engine was not opened yet.
+        """
         engine = self._engine
-        assert engine is not None, "the monitor has not started"
+        if engine is None:
+            raise ConfigurationError(
+                "This HealthMonitor has no engine yet. Open the engine first: "
+                "async with AndamiosEngine(url, monitor=monitor): ..."
+            )
         pool = engine.async_engine.pool
         peak = pool.take_peak() if isinstance(pool, LivePool) else 0
         await self._validate(engine)
