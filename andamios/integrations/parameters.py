@@ -16,6 +16,7 @@ from fastapi.requests import Request
 
 from andamios.errors import ConfigurationError, QueryError, UnknownFieldError
 from andamios.integrations.problems import Problem, ProblemError
+from andamios.integrations.query_names import unknown_names
 from andamios.models.types import UTCDateTime
 from andamios.queries.fields import field, relationship_of
 from andamios.queries.filters import FilterBuilder
@@ -118,6 +119,10 @@ def filter_parameters(model: type[Any], *names: str, search: tuple[str, ...] = (
     """
     Offer filters as query parameters; a dependency that gives a ``FilterBuilder``.
 
+    A query parameter that nothing on the route declares is answered with 422: a misspelt
+    filter would give everything. What a handler reads from ``request.query_params`` must
+    thus be declared as well.
+
     Args:
         model: The mapped class.
         names: As in a dict of filters: ``"age__gte"``, ``"name__contains"``,
@@ -148,7 +153,7 @@ def filter_parameters(model: type[Any], *names: str, search: tuple[str, ...] = (
     keys = {f"value_{number}": name for number, name in enumerate(offered)}
 
     async def read(request: Request, **given: Any) -> FilterBuilder:
-        _refuse_unknown(model, request, offered)
+        _refuse_unknown(model, request)
         values = {keys[key]: value for key, value in given.items() if value is not None}
         text = values.pop("q", None) if search else None
         filters = FilterBuilder(model).from_dict(values)
@@ -171,11 +176,10 @@ def _signature(keys: dict[str, str], offered: dict[str, Any]) -> inspect.Signatu
     return inspect.Signature(parameters)
 
 
-def _refuse_unknown(model: type[Any], request: Request, offered: dict[str, Any]) -> None:
+def _refuse_unknown(model: type[Any], request: Request) -> None:
     """Refuse a misspelt filter, which would otherwise give everything."""
-    for name in request.query_params:
-        if "__" in name and name not in offered:
-            raise UnknownFieldError(f"Filter {name!r:.60} of {model.__name__} is not offered.")
+    for name in unknown_names(request):
+        raise UnknownFieldError(f"Filter {name!r:.60} of {model.__name__} is not offered.")
 
 
 def _annotation(model: type[Any], name: str) -> Any:

@@ -1,13 +1,22 @@
 """Filters and pages as query parameters."""
 
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+import pydantic
 import pytest
+from fastapi import APIRouter, Depends, FastAPI, Query, Security
+from fastapi.security import APIKeyQuery
 from sqlalchemy.orm import Mapped
 
-from andamios import AndamiosEngine, BaseModel, ConfigurationError, UnknownFieldError
-from andamios.integrations.fastapi import filter_parameters
+from andamios import (
+    AndamiosEngine,
+    BaseModel,
+    ConfigurationError,
+    FilterBuilder,
+    UnknownFieldError,
+)
+from andamios.integrations.fastapi import FastAPIIntegration, filter_parameters
 from tests.integrations.application import ApiBook, make_app
 
 
@@ -43,11 +52,66 @@ async def test_filters(client: httpx.AsyncClient, titles: dict[str, int]) -> Non
 
 
 @pytest.mark.parametrize(
-    "query", [{"pages__gte": "many"}, {"pages__gt": 1}, {"titel__eq": "a"}, {"page": 0}]
+    "query",
+    [{"pages__gte": "many"}, {"pages__gt": 1}, {"titel__eq": "a"}, {"titel": "a"}, {"page": 0}],
 )
 async def test_wrong_filters_are_refused(client: httpx.AsyncClient, query: dict[str, Any]) -> None:
     """A wrong value, and a filter that is not offered, are 422 and never mean everything."""
     assert 422 == (await client.get("/books", params=query)).status_code
+
+
+async def test_what_a_route_declares_is_known(engine: AndamiosEngine) -> None:
+    """By its handler, by models, dependencies, keys, and where its router is included."""
+
+    class Shown(pydantic.BaseModel):
+        width: int = 1
+        height: int = pydantic.Field(default=1, alias="tall")
+        depth: int = pydantic.Field(default=1, validation_alias=pydantic.AliasChoices("d", "deep"))
+
+    async def language(lang: str = "en") -> str:
+        return lang
+
+    router = APIRouter()
+
+    @router.get("/", dependencies=[filter_parameters(ApiBook, "title")])
+    async def read(
+        filters: Annotated[FilterBuilder, filter_parameters(ApiBook, "pages__gte")],
+        shown: Annotated[Shown, Query()],
+        key: Annotated[str, Security(APIKeyQuery(name="key"))],
+        named: Annotated[int, Query(alias="call-it")] = 1,
+        plain: bool = False,
+    ) -> None:
+        pass
+
+    app = FastAPI()
+    FastAPIIntegration(engine).install(app)
+    app.include_router(router, prefix="/in", dependencies=[Depends(language)])
+    known = {"title": "a", "pages__gte": 1, "width": 1, "tall": 1, "deep": 1, "key": "k"}
+    known |= {"call-it": 1, "plain": "true", "lang": "es"}
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        answer = await client.get("/in/", params=known)
+        assert 200 == answer.status_code, answer.text
+        for wrong in ("titel", "height", "named", "filters", "shown", "value_0"):
+            answer = await client.get("/in/", params={**known, wrong: 1})
+            assert (422, "unknown_field") == (answer.status_code, answer.json()["code"])
+
+
+async def test_a_model_that_takes_any_name_is_left_alone() -> None:
+    """Who asks for all parameters there are gets them."""
+
+    class Anything(pydantic.BaseModel):
+        model_config = pydantic.ConfigDict(extra="allow")
+
+    app = FastAPI()
+
+    @app.get("/", dependencies=[filter_parameters(ApiBook, "title")])
+    async def read(rest: Annotated[Anything, Query()]) -> Any:
+        return rest.model_extra
+
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        assert "1" == (await client.get("/", params={"more": 1})).json()["more"]
 
 
 async def test_numbered_pages(client: httpx.AsyncClient, titles: dict[str, int]) -> None:
