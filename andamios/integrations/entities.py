@@ -8,10 +8,17 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import pydantic
 import sqlalchemy as sa
 
-from andamios.errors import ConfigurationError, LazyLoadError
-from andamios.integrations.schemas import is_left_out
+from andamios.errors import ConfigurationError, FieldValidationError, LazyLoadError
+from andamios.integrations.schemas import (
+    foreign_key,
+    implied,
+    is_left_out,
+    kept_names,
+    key_names,
+    required_names,
+)
 from andamios.models.fields import checked_values
-from andamios.queries.fields import key_attributes, mapper_of, unknown
+from andamios.queries.fields import mapper_of, unknown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,10 +68,12 @@ def apply(entity: Any, data: pydantic.BaseModel, exclude: frozenset[str] = froze
     values, related = _split(model, data, [name for name in names if name not in exclude])
     checked = checked_values(model, values)
     present = {name: _present(entity, name, item) for name, (item, _) in related.items()}
-    for name, value in checked.items():
+    merged = {
+        name: _merged(relationship, present[name], sent)
+        for name, (relationship, sent) in related.items()
+    }
+    for name, value in {**checked, **merged}.items():
         setattr(entity, name, value)
-    for name, (relationship, sent) in related.items():
-        setattr(entity, name, _merged(relationship, present[name], sent))
 
 
 def _split(
@@ -130,17 +139,46 @@ def _present(entity: Any, name: str, relationship: Relationship) -> list[Any]:
 
 
 def _merged(relationship: Relationship, present: list[Any], sent: Any) -> Any:
+    """Find for each item the object that it means, or make one, before the first is changed."""
     target = relationship.mapper.class_
-    keys = [attribute.key for attribute in key_attributes(target)]
-    known = {tuple(getattr(item, key) for key in keys): item for item in present}
-
-    def merge(item: pydantic.BaseModel) -> Any:
-        found = known.get(tuple(getattr(item, key, None) for key in keys))
+    keys = sorted(key_names(target) - implied(relationship))
+    known = {key: item for item in present if None not in (key := _key(item, keys))}
+    items = sent or () if relationship.uselist else [] if sent is None else [sent]
+    pairs = [(item, known.pop(_key(item, keys), None)) for item in items]
+    for item, found in pairs:
         if found is None:
-            return build(target, item)
-        apply(found, item)
-        return found
-
+            _require_new(target, item)
+    result = [_changed(target, item, found, frozenset(keys)) for item, found in pairs]
     if relationship.uselist:
-        return _collection(relationship, map(merge, sent or ()))
-    return None if sent is None else merge(sent)
+        return _collection(relationship, result)
+    return next(iter(result), None)
+
+
+def _key(item: Any, names: list[str]) -> tuple[Any, ...]:
+    return tuple(getattr(item, name, None) for name in names)
+
+
+def _changed(target: type[Any], item: pydantic.BaseModel, found: Any, keys: frozenset[str]) -> Any:
+    if found is None:
+        return build(target, item)
+    apply(found, item, keys)
+    return found
+
+
+def _require_new(target: type[Any], item: pydantic.BaseModel) -> None:
+    """Refuse what a create schema would: a key that is not there, or too little."""
+    for name in sorted(key_names(target) & kept_names(target)):
+        if name in item.model_fields_set and getattr(item, name) is not None:
+            rule = "no object with this key is here, or it was sent twice"
+            raise FieldValidationError(target.__name__, name, rule, getattr(item, name))
+    fields = type(item).model_fields
+    needed = required_names(target) & fields.keys()
+    for name, relationship in mapper_of(target).relationships.items():
+        if name not in item.model_fields_set or not (sent := getattr(item, name)):
+            continue
+        needed -= foreign_key(relationship)
+        for inside in sent if relationship.uselist else [sent]:
+            _require_new(relationship.mapper.class_, inside)
+    for name in sorted(needed):
+        if is_left_out(item, name):
+            raise FieldValidationError(target.__name__, name, "a new one needs it")

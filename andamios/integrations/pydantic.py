@@ -83,7 +83,11 @@ class PydanticModelAdapter(Generic[T]):
 
     @cached_property
     def update_schema(self) -> type[pydantic.BaseModel]:
-        """What one sends to change an object: any part of it."""
+        """
+        What one sends to change an object: any part of it but its key.
+
+        What is nested has its key, by which one says which of the present objects is meant.
+        """
         return self._maker.make("Update", self.model)
 
     @cached_property
@@ -127,9 +131,11 @@ class PydanticModelAdapter(Generic[T]):
 
         A relationship that was sent has afterwards what was sent: nested objects with the
         key of a present one change that one, others are new, and those that are missing go.
+        A new one needs what the create schema asks for, and is given its key, unless that is
+        one that people choose.
 
         Args:
-            entity: The object; unchanged when one of its own values is refused.
+            entity: The object; its own values are unchanged when a value is refused.
             data: An update schema, or any pydantic model.
 
         Returns:
@@ -137,7 +143,8 @@ class PydanticModelAdapter(Generic[T]):
 
         Raises:
             UnknownFieldError: A field was sent that the class does not have.
-            FieldValidationError: A value breaks a rule of the class.
+            FieldValidationError: A value breaks a rule of the class; a nested object has a
+                generated key that is not there, or is new and lacks a value.
             LazyLoadError: A relationship was sent that is not loaded.
         """
         self._require_kind(entity)

@@ -3,7 +3,8 @@ Schemas made from models: what one sends to create or change an object, and what
 
 A column's type and rules come from the model's annotation, and where it has none, from the
 column. What the library keeps itself (generated keys, versions, timestamps, authors) is
-read and not written. Rules guard what comes in; what is stored already is shown as it is.
+read and not written. A key says which of the nested objects an update means, and is never
+changed. Rules guard what comes in; what is stored already is shown as it is.
 """
 
 from __future__ import annotations
@@ -22,14 +23,24 @@ from andamios.models.base import SoftDeleteModel, TimestampedModel
 from andamios.models.fields import RULES, annotations_of
 from andamios.models.mixins import AuditMixin
 from andamios.models.types import UTCDateTime
-from andamios.queries.fields import mapper_of
+from andamios.queries.fields import key_attributes, mapper_of
 from andamios.queries.values import python_type
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
-__all__ = ["Kind", "Schema", "SchemaMaker", "is_left_out"]
+__all__ = [
+    "Kind",
+    "Schema",
+    "SchemaMaker",
+    "foreign_key",
+    "implied",
+    "is_left_out",
+    "kept_names",
+    "key_names",
+    "required_names",
+]
 
 Kind: TypeAlias = Literal["Create", "Update", "Read"]
 
@@ -78,13 +89,11 @@ class SchemaMaker:
         return self._make(kind, _Place(model, self.name, exclude=self.exclude))
 
     def _make(self, kind: Kind, place: _Place) -> type[pydantic.BaseModel]:
-        fields = dict(_column_fields(kind, place.model, place.exclude))
+        fields = dict(_column_fields(kind, place))
         if kind != "Read":
             # An object beside it says what the foreign key would.
             for item in self._nested(kind, place):
-                if item.direction is not sa_orm.MANYTOONE:
-                    continue  # its key is this object's own
-                _make_optional(fields, _keys(place.model, item.local_columns))
+                _make_optional(fields, foreign_key(item))
         for item in self._nested(kind, place):
             fields[item.key] = self._relationship_field(kind, place, item)
         name, module = f"{place.name}{kind}", place.model.__module__
@@ -107,9 +116,9 @@ class SchemaMaker:
     ) -> tuple[Any, Any]:
         inside = place.behind(item)
         if kind != "Read":
-            inside.exclude |= _keys(inside.model, item.remote_side)
+            inside.exclude |= implied(item)
         is_plain = not inside.is_end and not [*self._nested(kind, inside)] and not inside.exclude
-        if is_plain:
+        if is_plain and kind != "Update":  # which has keys here, and none where it is outermost
             inside.name = inside.model.__name__
         found: Any = self._make(kind, inside)
         is_optional = item.direction is not sa_orm.MANYTOONE or any(
@@ -138,15 +147,13 @@ class _Place:
         )
 
 
-def _column_fields(
-    kind: Kind, model: type[Any], exclude: frozenset[str]
-) -> Iterator[tuple[str, tuple[Any, Any]]]:
-    annotations = annotations_of(model)
-    kept = set() if kind == "Read" else set(_kept(model))
-    for attribute in mapper_of(model).column_attrs:
+def _column_fields(kind: Kind, place: _Place) -> Iterator[tuple[str, tuple[Any, Any]]]:
+    annotations = annotations_of(place.model)
+    left = place.exclude | _unwritten(kind, place)
+    for attribute in mapper_of(place.model).column_attrs:
         name, column = attribute.key, attribute.columns[0]
         is_secret = kind == "Read" and _is_secret(column)
-        if name in exclude or name in kept or is_secret or name.startswith("_"):
+        if name in left or is_secret or name.startswith("_"):
             continue
         annotation = annotations.get(name, _type_of(column))
         if kind == "Read":
@@ -154,6 +161,49 @@ def _column_fields(
         else:
             default = left_out if kind == "Update" else _default(column)
             yield name, (_guarded(_nullable(annotation, column), column), _field(column, default))
+
+
+def _unwritten(kind: Kind, place: _Place) -> frozenset[str]:
+    if kind == "Read":
+        return frozenset()
+    kept = kept_names(place.model)
+    if kind == "Create":
+        return kept
+    keys = key_names(place.model)
+    return kept | keys if place.came is None else kept - keys
+
+
+def key_names(model: type[Any]) -> frozenset[str]:
+    """Give the fields that are the key of a model."""
+    return frozenset(attribute.key for attribute in key_attributes(model))
+
+
+def kept_names(model: type[Any]) -> frozenset[str]:
+    """Give the fields of a model that a new object has without being told."""
+    return frozenset(_kept(model))
+
+
+def required_names(model: type[Any]) -> frozenset[str]:
+    """Give the fields of a model that a new object must be told."""
+    kept = kept_names(model)
+    columns = {item.key: item.columns[0] for item in mapper_of(model).column_attrs}
+    return frozenset(
+        name for name, column in columns.items() if name not in kept and _default(column) is ...
+    )
+
+
+def foreign_key(item: sa_orm.RelationshipProperty[Any]) -> frozenset[str]:
+    """Give the fields of an object that the nested object says, if it is what they refer to."""
+    if item.direction is not sa_orm.MANYTOONE:
+        return frozenset()  # its key is this object's own
+    return _names(item.parent.class_, item.local_columns)
+
+
+def implied(item: sa_orm.RelationshipProperty[Any]) -> frozenset[str]:
+    """Give the fields of a nested object that the object around it says: its foreign key."""
+    if item.direction is sa_orm.MANYTOONE:
+        return frozenset()
+    return _names(item.mapper.class_, item.remote_side)
 
 
 def _kept(model: type[Any]) -> Iterator[str]:
@@ -178,7 +228,7 @@ def _is_generated(column: Any) -> bool:
     return column.onupdate is not None
 
 
-def _keys(model: type[Any], columns: Any) -> frozenset[str]:
+def _names(model: type[Any], columns: Any) -> frozenset[str]:
     mapper = mapper_of(model)
     mine = {column: item.key for item in mapper.column_attrs for column in item.columns}
     return frozenset(mine[column] for column in columns if column in mine)

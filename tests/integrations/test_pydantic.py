@@ -301,6 +301,98 @@ async def test_a_relationship_that_was_sent_is_replaced(engine: AndamiosEngine) 
     assert 2 == await QueryBuilder(WirePost, engine).count()
 
 
+@pytest.mark.parametrize(
+    "adapter", [PydanticModelAdapter(WirePlain), PydanticModelAdapter(WireCase)]
+)
+def test_an_update_has_no_key(adapter: PydanticModelAdapter[Any]) -> None:
+    """Not even one that people choose: to change it would rename the row."""
+    keys = {column.name for column in sa.inspect(adapter.model).primary_key}
+    assert keys <= set(fields(adapter.create_schema))
+    assert keys.isdisjoint(fields(adapter.update_schema))
+    assert {"version", "created_at", "updated_at"}.isdisjoint(fields(users.update_schema))
+
+
+async def stored_user(engine: AndamiosEngine) -> WireUser:
+    """A user with the posts "1" and "2", loaded."""
+    posts = [WirePost(title="1", notes=[WireNote(text="n")]), WirePost(title="2")]
+    await GenericRepository[WireUser](engine).create(WireUser(name="a", posts=posts))
+    loaded = sa.orm.selectinload(WireUser.posts).selectinload(WirePost.notes)
+    return await QueryBuilder(WireUser, engine).load(loaded).one()
+
+
+async def test_a_nested_update_changes_the_object_it_names(engine: AndamiosEngine) -> None:
+    """The schema has the key, so that no row is deleted and made anew."""
+    adapter = PydanticModelAdapter(WireUser, relationships=[WireUser.posts, WirePost.notes])
+    user = await stored_user(engine)
+    first, second = [post.id for post in user.posts]
+    note = user.posts[0].notes[0].id
+    sent = [{"id": first, "notes": [{"id": note, "text": "m"}]}, {"id": second, "title": "two"}]
+    adapter.apply(user, adapter.update_schema.model_validate({"posts": [*sent, {"title": "3"}]}))
+    async with engine.session() as session:
+        await session.merge(user)
+    posts = (await stored_posts(engine))[:3]
+    assert [(first, "1"), (second, "two")] == [(post.id, post.title) for post in posts[:2]]
+    assert "3" == posts[2].title
+    assert [(note, "m")] == [(item.id, item.text) for item in posts[0].notes]
+
+
+async def stored_posts(engine: AndamiosEngine) -> list[WirePost]:
+    return list(await QueryBuilder(WirePost, engine).load(WirePost.notes).order_by("id").execute())
+
+
+@pytest.mark.parametrize(
+    ("posts", "wrong"),
+    [
+        ([{"id": 999_999, "title": "x"}], "WirePost.id"),
+        ([{"id": 0}, {"id": 0}], "WirePost.id"),
+        ([{"title": "x", "notes": [{"id": 0, "text": "n"}]}], "WireNote.id"),
+        ([{}], "WirePost.title"),
+        ([{"title": "x", "notes": [{}]}], "WireNote.text"),
+    ],
+)
+async def test_a_nested_update_that_names_nothing_is_refused(
+    engine: AndamiosEngine, posts: list[dict[str, Any]], wrong: str
+) -> None:
+    """An unknown key is no new object, and a new one needs what it needs to be created."""
+    adapter = PydanticModelAdapter(WireUser, relationships=[WireUser.posts, WirePost.notes])
+    user = await stored_user(engine)
+    for item in posts:
+        if item.get("id") == 0:
+            item["id"] = user.posts[0].id
+    with pytest.raises(FieldValidationError, match=wrong):
+        adapter.apply(user, adapter.update_schema.model_validate({"name": "b", "posts": posts}))
+    assert ("a", ["1", "2"]) == (user.name, [post.title for post in user.posts])
+
+
+def test_a_key_that_people_choose_makes_a_new_nested_object() -> None:
+    """The part of it that the parent says is not asked for, nor compared."""
+    adapter = PydanticModelAdapter(WireCase, relationships=[WireCase.parts])
+    assert ["position"] == fields(
+        adapter.update_schema.model_fields["parts"].annotation.__args__[0]
+    )  # type: ignore[union-attr]
+    part = WirePart(case_number=1, position=1)
+    case = WireCase(number=1, parts=[part])
+    sent = {"parts": [{"position": 2}, {"position": 1}]}
+    adapter.apply(case, adapter.update_schema.model_validate(sent))
+    assert [2, 1] == [item.position for item in case.parts]
+    assert part is case.parts[1]
+    with pytest.raises(FieldValidationError, match=r"WirePart\.position"):
+        adapter.apply(case, adapter.update_schema.model_validate({"parts": [{}]}))
+
+
+def test_a_nested_parent_is_named_by_its_key() -> None:
+    """The object that is referred to is changed, or another is made; never renamed."""
+    adapter = PydanticModelAdapter(WirePost, relationships=[WirePost.user])
+    user = WireUser(id=5, name="a")
+    post = WirePost(title="p", user=user)
+    adapter.apply(post, adapter.update_schema.model_validate({"user": {"id": 5, "name": "b"}}))
+    assert (user, 5, "b") == (post.user, user.id, user.name)
+    adapter.apply(post, adapter.update_schema.model_validate({"user": {"name": "c"}}))
+    assert (None, "c") == (post.user.id, post.user.name)
+    with pytest.raises(FieldValidationError, match=r"WireUser\.id"):
+        adapter.apply(post, adapter.update_schema.model_validate({"user": {"id": 6}}))
+
+
 async def test_a_relationship_is_not_replaced_unseen(engine: AndamiosEngine) -> None:
     """What is not loaded cannot be compared: the error says how to load it."""
     adapter = PydanticModelAdapter(WireUser, relationships=[WireUser.posts])
