@@ -129,6 +129,10 @@ class FastAPIIntegration:
         """
         Answer Andamios' errors as problem details, and say so in the OpenAPI schema.
 
+        A request that FastAPI itself refuses is answered alike, with FastAPI's list in the
+        member ``errors``, without the values that were sent. A handler of one's own for an
+        error is added afterwards.
+
         Args:
             app: The application; routes may be added before or after. One that is mounted in
                 another answers for itself, and needs this too.

@@ -14,6 +14,8 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from fastapi import HTTPException
+from fastapi.encoders import jsonable_encoder
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 
 from andamios import errors
@@ -67,6 +69,7 @@ class ProblemError(HTTPException):
         self.problem = problem
 
 
+INVALID = Problem(422, "invalid_request", "Parts of the request are missing or wrong.")
 STALE = Problem(409, "stale_version", "Somebody else changed this first. Read it again.")
 OVERTAKEN = Problem(412, STALE.code, STALE.detail)
 
@@ -97,7 +100,7 @@ PROBLEMS: dict[type[Exception], Problem] = {
 
 def install_problems(app: FastAPI, retry_after: int) -> None:
     """
-    Answer errors of these classes as problem details.
+    Answer errors of these classes, and requests that FastAPI refuses, as problem details.
 
     Args:
         app: The application.
@@ -115,6 +118,7 @@ def install_problems(app: FastAPI, retry_after: int) -> None:
 
     for kind in (*PROBLEMS, ProblemError):
         app.add_exception_handler(kind, answer)
+    app.add_exception_handler(RequestValidationError, _refuse)
 
 
 def document_problems(app: FastAPI) -> None:
@@ -129,7 +133,11 @@ def document_problems(app: FastAPI) -> None:
             for status in _statuses(method, operation):
                 answers = operation["responses"].setdefault(str(status), {})
                 answers.setdefault("description", HTTPStatus(status).phrase)
-                answers.setdefault("content", {}).setdefault(MEDIA_TYPE, CONTENT)
+                content = answers.setdefault("content", {})
+                content.setdefault(MEDIA_TYPE, CONTENT)
+                if content.get("application/json") == REPLACED:
+                    del content["application/json"]
+        _forget_unused(schema, "HTTPValidationError", "ValidationError")
         return schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's own way to extend it
@@ -144,10 +152,29 @@ SCHEMA: dict[str, Any] = {
         **{name: {"type": "string"} for name in ("type", "title", "detail", "code")},
         "status": {"type": "integer"},
         "fields": {"type": "object", "additionalProperties": {"type": "string"}},
+        "errors": {"type": "array", "items": {"type": "object"}, "description": "FastAPI's own."},
     },
 }
 
+REPLACED = {"schema": {"$ref": "#/components/schemas/HTTPValidationError"}}
+"""What FastAPI says of its own answer."""
+
 CONTENT = {"schema": {"$ref": "#/components/schemas/Problem"}}
+
+
+async def _refuse(_request: Request, error: Exception) -> JSONResponse:
+    """Say what FastAPI found, without what was sent."""
+    found = error.errors() if isinstance(error, RequestValidationError) else ()
+    shown = [{name: item[name] for name in item if name != "input"} for item in found]
+    body = INVALID.body(errors=jsonable_encoder(shown))
+    return JSONResponse(body, INVALID.status, media_type=MEDIA_TYPE)
+
+
+def _forget_unused(schema: dict[str, Any], *names: str) -> None:
+    schemas = schema["components"]["schemas"]
+    for name in names:
+        if name in schemas and f"'#/components/schemas/{name}'" not in str(schema):
+            del schemas[name]
 
 
 def _problem_of(error: Exception, headers: Mapping[str, str]) -> Problem:

@@ -12,6 +12,7 @@ from andamios.integrations.fastapi import FastAPIIntegration
 from andamios.integrations.problems import MEDIA_TYPE
 from tests.integrations.application import make_app
 
+JSON = {"Content-Type": "application/json"}
 SECRET = "SELECT secret"
 
 ANSWERS: list[tuple[Exception, int]] = [
@@ -91,6 +92,26 @@ async def test_a_stale_version_with_if_match_is_a_failed_precondition() -> None:
     assert 412 == (await answer_to(stale, **{"If-Match": '"1"'})).status_code
 
 
+async def test_a_refused_request_is_answered_alike(client: httpx.AsyncClient) -> None:
+    """What FastAPI refuses is problem details too, with its errors and without what was sent."""
+    answers = [
+        await client.get("/books", params={"pages__gte": "hunter2"}),
+        await client.post("/books", json={"title": "a", "pages": "hunter2"}),
+        await client.post("/books", json={"pages": 5}),
+        await client.post("/books", content=b'{"title": hunter2', headers=JSON),
+    ]
+    for answer in answers:
+        body = answer.json()
+        assert (422, MEDIA_TYPE) == (answer.status_code, answer.headers["content-type"])
+        assert (422, "invalid_request") == (body["status"], body["code"])
+        assert "hunter2" not in answer.text
+    places = [[error["loc"] for error in answer.json()["errors"]] for answer in answers]
+    assert [["query", "pages__gte"]] == places[0]
+    assert [["body", "pages"]] == places[1]
+    [missing] = answers[2].json()["errors"]
+    assert {"type": "missing", "loc": ["body", "title"], "msg": "Field required"} == missing
+
+
 async def test_what_is_unavailable_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     """The operator reads the whole message, which the client does not get."""
     with caplog.at_level(logging.WARNING, "andamios.integrations"):
@@ -136,4 +157,7 @@ def test_the_schema_names_the_answers() -> None:
     assert {"201", "409", "422", "503"} == statuses("/books", "post")
     content = paths["/books"]["post"]["responses"]["409"]["content"]
     assert {"$ref": "#/components/schemas/Problem"} == content[MEDIA_TYPE]["schema"]
-    assert "Problem" in schema["components"]["schemas"]
+    refused = paths["/books"]["post"]["responses"]["422"]["content"]
+    assert {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}} == refused
+    assert "errors" in schema["components"]["schemas"]["Problem"]["properties"]
+    assert "HTTPValidationError" not in str(schema)
