@@ -39,6 +39,11 @@ class HealthChecker:
     A check that hangs is cancelled, and is not started again before it has ended; whoever
     asks meanwhile is told so in time.
 
+    The database is asked through the pool. A pool that is full for a moment does not count
+    against it. One from which nothing comes within ``timeout`` does, and the whole is
+    unhealthy: a request would get no connection either, and connections that all hang
+    look just like that. The detail then says that no connection came free.
+
     Args:
         engine: Whose database and pool.
         timeout: Seconds for each check.
@@ -62,9 +67,10 @@ class HealthChecker:
             raise ConfigurationError(f"timeout is a number of seconds above 0, not {timeout!r}.")
         self._engine = engine
         self._bounded = BoundedChecks(timeout)
+        self._is_in_line = False
         self._checks: dict[str, tuple[Check, bool]] = {
             DATABASE: (self._ask, True),
-            # A pool that is full for a moment must not take the service out of rotation.
+            # The check before goes through the pool too, and says whether that matters.
             POOL: (self._pool_status, False),
         }
 
@@ -99,10 +105,11 @@ class HealthChecker:
         stats = self._engine.connections.stats()
         detail = ""
         if stats.in_use >= stats.size:
+            is_in_line = self._is_full()
             try:
                 await self._bounded.run(POOL, self._take)
             except Exception as error:  # noqa: BLE001  whatever it is, the pool is not well
-                detail = self._reason(error)
+                detail = self._reason(error, is_in_line=is_in_line)
         return PoolHealth(not detail, stats, self._utilisation(stats), self._leaks(), detail)
 
     async def check_all(self) -> HealthReport:
@@ -116,7 +123,7 @@ class HealthChecker:
         try:
             answer = await (check() if name == POOL else self._bounded.run(name, check))
         except Exception as error:  # noqa: BLE001  whatever it is, it is not well
-            status = HealthStatus(name, is_healthy=False, detail=self._reason(error))
+            status = HealthStatus(name, is_healthy=False, detail=self._detail(name, error))
         else:
             status = _status(name, answer)
         latency = time.perf_counter() - began
@@ -124,7 +131,10 @@ class HealthChecker:
 
     async def _ask(self) -> bool:
         # Only to read: SQLite's writers must not wait for a health check, nor it for them.
+        self._is_in_line = self._is_full()
         async with self._engine.session(read_only=True, is_current=False) as session:
+            await session.connection()
+            self._is_in_line = False
             return bool(await session.scalar(text("SELECT 1")))
 
     async def _take(self) -> None:
@@ -135,9 +145,15 @@ class HealthChecker:
         health = await self.check_pool_health()
         return HealthStatus(POOL, health.is_healthy, detail=health.detail)
 
-    def _utilisation(self, stats: PoolStats) -> float:
+    def _limit(self) -> float:
         pool = self._engine.async_engine.pool
-        limit = pool.limit() if isinstance(pool, LivePool) else stats.size
+        return pool.limit() if isinstance(pool, LivePool) else inf
+
+    def _is_full(self) -> bool:
+        return self._engine.connections.stats().in_use >= self._limit()
+
+    def _utilisation(self, stats: PoolStats) -> float:
+        limit = self._limit()
         limit = stats.size if limit == inf else limit
         return min(1.0, stats.in_use / limit) if limit else 0.0
 
@@ -146,10 +162,16 @@ class HealthChecker:
             return ()
         return tuple(self._engine.connections.leaks(LEAK_AFTER))
 
-    def _reason(self, error: Exception) -> str:
+    def _detail(self, name: str, error: Exception) -> str:
+        if name == DATABASE:
+            return self._reason(error, is_in_line=self._is_in_line)
+        return reason(error, self._bounded.timeout)
+
+    def _reason(self, error: Exception, *, is_in_line: bool) -> str:
         stats = self._engine.connections.stats()
-        used = f"{stats.in_use} connections in use, the pool keeps {stats.size}"
-        return f"{reason(error, self._bounded.timeout)}; {used}"
+        has_none = is_in_line and self._is_full()
+        why = "no connection came free" if has_none else reason(error, self._bounded.timeout)
+        return f"{why}; {stats.in_use} connections in use, the pool keeps {stats.size}"
 
 
 def _status(name: str, answer: bool | HealthStatus | None) -> HealthStatus:  # noqa: FBT001  an answer

@@ -118,10 +118,35 @@ async def test_exhausted_pool(make_engine: EngineMaker) -> None:
         assert 0 == engine.connections.stats().waiting
 
     assert (False, False, 1.0) == (health.is_healthy, status.is_healthy, health.utilisation)
-    assert "1 connections in use" in status.detail
+    said = "no connection came free; 1 connections in use, the pool keeps 1"
+    assert (said, said, True) == (health.detail, status.detail, status.is_critical)
     assert TIMEOUT <= took < SOON
     assert await quiet(engine)
     assert (await checker.check_all()).is_healthy
+
+
+async def test_exhausted_pool_that_gives_up_first(make_engine: EngineMaker) -> None:
+    """The pool's own time-out, when it is the shorter one, says the same."""
+    engine = make_engine(pool_size=1, max_overflow=0, pool_timeout=0.05)
+    async with engine.connections.acquire():
+        status = await HealthChecker(engine).check_database_connectivity()
+
+    assert status.detail.startswith("no connection came free")
+
+
+async def test_silent_server_is_no_exhausted_pool(
+    proxy: SilentProxy, make_engine: EngineMaker
+) -> None:
+    """A check that holds the last connection itself says that the server does not answer."""
+    url = make_engine().url.set(host="127.0.0.1", port=proxy.port)
+    engine = make_engine(url=url, pool_size=1, max_overflow=0)
+    checker = HealthChecker(engine, timeout=TIMEOUT)
+    assert (await checker.check_database_connectivity()).is_healthy
+    proxy.is_silent = True
+    status = await checker.check_database_connectivity()
+
+    assert status.detail.startswith("no answer within")
+    assert await quiet(engine)
 
 
 async def test_pool_that_is_full_for_a_moment(make_engine: EngineMaker) -> None:
@@ -206,6 +231,15 @@ async def test_registered_check(
     assert (is_healthy, is_healthy) == (report.is_healthy, found.is_healthy)
     assert found.detail.startswith(detail)
     assert "secret" not in json.dumps(report.to_dict())
+
+
+async def test_other_checks_say_nothing_of_the_pool(engine: AndamiosEngine) -> None:
+    """The pool's numbers are told where they may be the reason, and nowhere else."""
+    checker = HealthChecker(engine, timeout=0.05)
+    checker.register("mail", lambda: asyncio.sleep(60))
+    report = await checker.check_all()
+
+    assert "no answer within 0.05 s" == report.statuses[-1].detail
 
 
 async def test_uncritical_check(engine: AndamiosEngine) -> None:
