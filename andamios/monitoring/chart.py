@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from andamios.errors import MissingDependencyError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from andamios.monitoring.latencies import Latencies, LatencySummary
     from andamios.monitoring.measures import Measures, PoolSample
@@ -76,7 +76,7 @@ def draw_metrics(measures: Measures, ax: Any = None, *, title: str = "") -> Any:
         figure.suptitle(title, weight="bold", x=0.01, ha="left")
         left, right = figure.subplots(1, 2, width_ratios=(3, 2))
         _latencies(left, measures)
-        _pool(right, measures.samples)
+        _pool(right, measures.until_now())
         return figure
 
 
@@ -131,8 +131,7 @@ def _marks(axes: Any, row: int, summary: LatencySummary) -> None:
     )
 
 
-def _pool(axes: Any, samples: Iterable[PoolSample]) -> None:
-    taken = list(samples)
+def _pool(axes: Any, taken: Sequence[PoolSample]) -> None:
     axes.set_title("Connections in use")
     if not taken:
         axes.text(0.5, 0.5, "no connection yet", transform=axes.transAxes, ha="center")

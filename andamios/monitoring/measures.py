@@ -78,12 +78,14 @@ class Measures:
         self._backend = backend
         self._slow_query = slow_query
         self._next_sample = 0.0
+        self._is_listening = False
         # The four common words have six letters each: no need to parse or to hash the rest.
         common: tuple[Operation, ...] = ("select", "insert", "update", "delete")
         self._by_head = {name.upper(): self.queries[name] for name in common}
 
     def listen(self, hooks: Hooks) -> None:
         """Count from now on."""
+        self._is_listening = True
         hooks.listen(QueryFinished, self.query)
         hooks.listen(ConnectionTaken, self.taken)
         hooks.listen(ConnectionReturned, self.returned)
@@ -92,6 +94,8 @@ class Measures:
 
     def stop(self, hooks: Hooks) -> None:
         """Count no longer."""
+        self.samples = deque(self.until_now(), maxlen=SAMPLES)
+        self._is_listening = False
         hooks.remove(QueryFinished, self.query)
         hooks.remove(ConnectionTaken, self.taken)
         hooks.remove(ConnectionReturned, self.returned)
@@ -132,6 +136,14 @@ class Measures:
     def sample(self, in_use: int, size: int) -> None:
         """Remember how much of the pool is in use now."""
         self.samples.append(PoolSample(time.time(), in_use, size))
+
+    def until_now(self) -> list[PoolSample]:
+        """Give the samples and, while this listens, how it is now: a burst may end unseen."""
+        taken = list(self.samples)
+        if taken and self._is_listening:
+            stats = self.pool()
+            taken.append(PoolSample(time.time(), stats.in_use, stats.size))
+        return taken
 
     def _sample(self) -> None:
         now = time.monotonic()

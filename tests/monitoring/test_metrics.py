@@ -232,6 +232,24 @@ async def test_plot(engine: AndamiosEngine, collector: MetricsCollector) -> None
     assert "Connections in use" == right.get_title(loc="left")
 
 
+async def test_the_pools_chart_ends_as_the_pool_is(
+    engine: AndamiosEngine, collector: MetricsCollector
+) -> None:
+    """The last point is of now, or of when the collector was closed: a burst may end unseen."""
+
+    async def last() -> tuple[int, int]:
+        axes = (await asyncio.to_thread(collector.plot)).axes[1]
+        used = [int(count) for count in axes.lines[0].get_ydata()]
+        return used[0], used[-1]
+
+    async with engine.connections.acquire(), engine.connections.acquire():
+        assert (1, 2) == await last()
+    assert (1, 0) == await last()
+    collector.close()
+    async with engine.connections.acquire():
+        assert (1, 0) == await last()
+
+
 def test_plot_into_axes() -> None:
     """Axes that were given get the latencies, also when nothing was measured."""
     with MetricsCollector(AndamiosEngine("sqlite://", uvloop=False)) as collector:
