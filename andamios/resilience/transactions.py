@@ -121,10 +121,15 @@ class TransactionManager:
         The function may run several times, so that what it does outside of the database
         must bear that. It leaves COMMIT and ROLLBACK to this method.
 
+        A read that decides on a later write is not protected at the servers' default levels:
+        pass ``isolation="SERIALIZABLE"``, give the model a version, or read with
+        ``for_update()``. A ``StaleVersionError`` is not repeated, since the version may come
+        from outside, from a form for instance, and would never fit.
+
         Args:
             fn: Called with the session, which is also the current one of this task.
             isolation: For instance ``"SERIALIZABLE"``; None is the server's own default.
-            read_only: Refuse writes.
+            read_only: Refuse writes, with a ReadOnlyError that is not repeated.
             deadline: Seconds for everything, pauses included; None is without end.
             attempts: How often it is called at most.
 
@@ -135,6 +140,8 @@ class TransactionManager:
             CommitOutcomeUnknownError: The connection was lost, or the time was up, during
                 COMMIT; nothing is repeated.
             DeadlineExceededError: The time was up; nothing was committed.
+            ReadOnlyError: The function writes, and ``read_only`` is set.
+            StaleVersionError: Somebody else changed a row first.
             TransactionError: A session of this task is open.
             AndamiosError: The last attempt's error.
         """
