@@ -294,7 +294,29 @@ class CacheError(AndamiosError):
 
 
 class MigrationError(AndamiosError):
-    """The schema cannot be brought to that version."""
+    """
+    The schema cannot be brought to that version.
+
+    Args:
+        message: What happened and what to do.
+        revision: The migration that failed, if it was one.
+        path: Its file.
+        statement: The SQL, without values.
+        code: The database's own code.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        revision: str | None = None,
+        path: str | None = None,
+        statement: str | None = None,
+        code: str | int | None = None,
+    ) -> None:
+        super().__init__(message, statement=statement, code=code)
+        self.revision = revision
+        self.path = path
 
 
 class ReadOnlyError(AndamiosError, AttributeError):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import AsyncIterator, Callable, Sequence
 
+    from alembic.autogenerate import RevisionContext
     from alembic.script import ScriptDirectory
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.orm import DeclarativeBase
@@ -104,18 +105,16 @@ class MigrationManager:
             MigrationError: Nothing differs, or the database lacks migrations.
         """
         await asyncio.to_thread(create_directory, self._directory)
-        scripts = await self._load()
-        # In this order everywhere: who has the only connection must not wait for Alembic.
-        async with alembic_alone(), self._reading() as connection:
-            self._require_head(scripts, await connection.run_sync(current_heads))
-            found = await connection.run_sync(compare, scripts, self._metadata, message)
-        changes = found.generated_revisions[-1].upgrade_ops_list[-1]
-        if changes.is_empty() and not allow_empty:
-            raise MigrationError(
-                "Nothing to do: the models and the database agree. Are all models imported? "
-                "allow_empty=True writes a script to be filled in by hand."
-            )
-        await asyncio.to_thread(lambda: list(found.generate_scripts()))
+        # Until the script is written, so that the next one is not given the same parent.
+        async with alembic_alone():
+            found = await self._compare(message)
+            changes = found.generated_revisions[-1].upgrade_ops_list[-1]
+            if changes.is_empty() and not allow_empty:
+                raise MigrationError(
+                    "Nothing to do: the models and the database agree. Are all models imported? "
+                    "allow_empty=True writes a script to be filled in by hand."
+                )
+            await asyncio.to_thread(lambda: list(found.generate_scripts()))
         return str(found.generated_revisions[-1].rev_id)
 
     async def apply_migrations(
@@ -234,6 +233,13 @@ class MigrationManager:
         async with alembic_alone(), self._reading() as connection:
             return await connection.run_sync(write_sql, scripts, target)
 
+    async def _compare(self, message: str) -> RevisionContext:
+        scripts = await self._load()
+        # After Alembic everywhere: who has the only connection must not wait for that.
+        async with self._reading() as connection:
+            self._require_head(scripts, await connection.run_sync(current_heads))
+            return await connection.run_sync(compare, scripts, self._metadata, message)
+
     async def _run(
         self,
         scripts: ScriptDirectory,
@@ -256,6 +262,9 @@ class MigrationManager:
             try:
                 async with alembic_alone(), self._migrating() as connection:
                     await connection.run_sync(run_next, scripts, plan, run)
+            except asyncio.CancelledError as error:
+                run.warn(error, self._engine.backend)
+                raise
             except Exception as error:
                 if run.step is None and isinstance(error, AndamiosError):
                     raise

@@ -8,6 +8,7 @@ migration leaves something behind; what that is, is written down while it runs.
 
 from __future__ import annotations
 
+import logging
 import re
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -39,6 +40,10 @@ __all__ = ["Run", "current_heads", "downgrades", "run_next", "upgrades"]
 
 TRANSACTIONAL = {"sqlite", "postgresql"}
 """Where DDL can be rolled back; SQLite among them, since our engine begins explicitly."""
+
+UNDER_WAY = " The statement that was under way may be carried out all the same."
+
+log = logging.getLogger("andamios.migrations")
 
 FIRST_WORD = re.compile(r"(?:\s|/\*.*?\*/|(?:--|#)[^\n]*\n)*(\w+)", re.DOTALL)
 """The first word behind comments."""
@@ -98,10 +103,9 @@ class Run:
 
     def explain(self, error: BaseException) -> MigrationError:
         """Say which migration failed, where, why, and what of it stays."""
-        where = "Migrating"
-        if self.step is not None:
-            script = self.step.revision
-            where = f"Migration {script.revision} in {getattr(script, 'path', '?')}"
+        script = self.step.revision if self.step is not None else None
+        revision, path = getattr(script, "revision", None), getattr(script, "path", None)
+        where = f"Migration {revision} in {path}" if script is not None else "Migrating"
         # Of these it is known that they quote no values.
         is_safe = isinstance(error, AndamiosError | CommandError | CompileError | NoSuchTableError)
         reason = f"{error}".rstrip(".") if is_safe else type(error).__name__
@@ -112,9 +116,17 @@ class Run:
             left = f"These statements stay, and running it again repeats them: {shown}."
         return MigrationError(
             f"{where} failed: {reason}. {left}",
+            revision=revision,
+            path=path,
             statement=getattr(error, "statement", None),
             code=getattr(error, "code", None),
         )
+
+    def warn(self, error: BaseException, backend: str) -> None:
+        """Log what stays of a migration that was cancelled: nobody is given an error then."""
+        if self.step is not None:
+            goes_on = "" if backend in TRANSACTIONAL else UNDER_WAY
+            log.warning("%s%s", self.explain(error), goes_on)
 
     def can_repeat(self, error: BaseException) -> bool:
         """Whether it failed for want of a lock, and left nothing behind."""

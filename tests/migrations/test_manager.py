@@ -24,7 +24,7 @@ from andamios import (
     UUIDModel,
     VersioningMixin,
 )
-from andamios.core.facts import ConnectionTaken
+from andamios.core.facts import ConnectionTaken, QueryFinished
 from andamios.migrations import MigrationManager
 from andamios.models import UTCDateTime
 from tests.migrations.conftest import ScriptWriter, table_names
@@ -141,6 +141,20 @@ async def test_a_database_that_lags_cannot_be_compared(
         await manager.generate_migration("more")
 
 
+async def test_two_that_generate_at_once_make_one_script(
+    manager: MigrationManager, directory: Path
+) -> None:
+    """Whoever comes second is told to apply the first one's, and makes no second head."""
+    found = await asyncio.gather(
+        *(manager.generate_migration(name, allow_empty=True) for name in ("a", "b", "c")),
+        return_exceptions=True,
+    )
+    written = await asyncio.to_thread(lambda: list((directory / "versions").glob("*.py")))
+
+    assert 1 == len(written)
+    assert ["MigrationError", "MigrationError", "str"] == sorted(type(e).__name__ for e in found)
+
+
 async def test_no_directory(manager: MigrationManager, directory: Path) -> None:
     """The error says where it was looked for."""
     with pytest.raises(MigrationError, match="generate_migration"):
@@ -200,6 +214,7 @@ async def test_a_failing_migration_leaves_nothing_or_says_what(
     """)
     with pytest.raises(MigrationError, match=r"Migration r2 in .*r2\.py failed") as caught:
         await manager.apply_migrations()
+    assert ("r2", "r2.py") == (caught.value.revision, Path(caught.value.path).name)
     assert ["r1"] == [each.revision for each in await manager.history() if each.is_applied]
     names = await table_names(empty_engine)
     if empty_engine.backend == "mysql":
@@ -210,6 +225,47 @@ async def test_a_failing_migration_leaves_nothing_or_says_what(
         assert "two" not in names
     async with empty_engine.session(read_only=True) as session:
         assert 0 == await session.scalar(sa.text("SELECT count(*) FROM one"))
+
+
+SLEEP = {
+    "sqlite": "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i FROM n) SELECT max(i) FROM n",
+    "postgresql": "SELECT pg_sleep(30)",
+    "mysql": "SELECT SLEEP(30)",
+}
+
+
+async def test_a_cancelled_migration_is_logged(
+    manager: MigrationManager,
+    empty_engine: AndamiosEngine,
+    write_script: ScriptWriter,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody gets an error then, so that the log says what stays."""
+    backend = empty_engine.backend
+    await write_script(f"""
+        op.create_table('two', sa.Column('id', sa.Integer, primary_key=True))
+        op.execute("{SLEEP[backend]}")
+    """)
+    created = asyncio.Event()
+
+    def look(fact: QueryFinished) -> None:
+        if "CREATE TABLE two" in fact.statement:
+            created.set()
+
+    empty_engine.hooks.listen(QueryFinished, look)
+    migrating = asyncio.create_task(manager.apply_migrations())
+    await created.wait()
+    await asyncio.sleep(0.2)
+    migrating.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await migrating
+    names = await table_names(empty_engine)
+    (said,) = [each for each in caplog.records if each.name == "andamios.migrations"]
+    stays = "These statements stay, and running it again repeats them: CREATE TABLE two"
+
+    assert ("WARNING", True) == (said.levelname, "Migration r1 in" in said.getMessage())
+    assert (stays in said.getMessage()) is ("two" in names) is (backend == "mysql")
+    assert ("under way" in said.getMessage()) is (backend == "mysql")
 
 
 async def test_ddl_behind_a_comment_stays_too(
