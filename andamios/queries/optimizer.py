@@ -7,12 +7,15 @@ A façade: ``planning`` asks for plans and reads them, ``indexes`` tries candida
 
 from __future__ import annotations
 
+import re
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.orm import FromStatement
 
 from andamios.core.guard import translating
+from andamios.errors import QueryError
 from andamios.queries.builder import QueryBuilder
 from andamios.queries.compose import executed
 from andamios.queries.indexes.candidates import candidates_of, tables_of
@@ -33,11 +36,20 @@ if TYPE_CHECKING:
 
     from andamios.core.engine import AndamiosEngine
     from andamios.queries.indexes.candidates import Candidate
+    from andamios.queries.indexes.existing import ExistingIndexes
     from andamios.queries.indexes.laboratory import Laboratory
     from andamios.queries.indexes.suggestion import IndexSuggestion
     from andamios.queries.planning.plan import QueryPlan
 
 __all__ = ["QueryOptimizer"]
+
+WRITE = re.compile(
+    r"(?:\s|/\*.*?\*/|(?:--|#)[^\n]*\n)*(?:insert|update|delete|replace|merge)\b",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What writes, by its first word behind comments."""
+
+NOT_A_SELECT = "The optimizer takes a QueryBuilder or a SELECT of SQLAlchemy."
 
 SMALL = 200
 """Rows; reading all of so small a table costs about what an index does."""
@@ -80,9 +92,12 @@ class QueryOptimizer:
         Give the plan that the database has for a query; its values are bound as ever.
 
         Args:
-            query: A ``QueryBuilder``, or a SELECT of SQLAlchemy.
+            query: A ``QueryBuilder``, or a SELECT of SQLAlchemy, ``text()`` too.
             analyze: Run it too and count the rows of each node, where the database can:
                 PostgreSQL, MySQL 9 and MariaDB.
+
+        Raises:
+            QueryError: It is no SELECT.
         """
         async with self._engine.session(read_only=True, is_current=False) as session:
             return await explain(session, self._statement(query), analyze=analyze)
@@ -102,17 +117,17 @@ class QueryOptimizer:
                 meanwhile; they are rolled back or dropped.
 
         Raises:
-            QueryError: The query reads a table twice, of which MySQL and MariaDB can have
-                no temporary copy, and ``build`` is not set.
+            QueryError: It is no SELECT, or one in ``text()``. Or it reads a table twice, of
+                which MySQL and MariaDB can have no temporary copy, and ``build`` is not set.
         """
         sent, inner = await self._sent(query)
         async with self._reading() as connection:
-            candidates, indexed = await self._worth_trying(connection, inner)
+            candidates, existing = await self._worth_trying(connection, inner)
         if not candidates:
             return []
         async with AsyncExitStack() as stack:
             laboratory = await self._laboratory(stack, sent, inner, build=build)
-            return await proven(laboratory, candidates, indexed)
+            return await proven(laboratory, candidates, existing)
 
     def watch(self, threshold: int = 5) -> Watch:
         """
@@ -131,11 +146,20 @@ class QueryOptimizer:
     def _statement(self, query: Any) -> Any:
         if isinstance(query, QueryBuilder):
             return executed(query._spec, self._engine.backend)  # noqa: SLF001  the façade's other half
-        return query
+        inner = query.element if isinstance(query, FromStatement) else query
+        # The names of its columns are no part of what is sent.
+        inner = inner.element if isinstance(inner, sa.TextualSelect) else inner
+        if isinstance(inner, sa.TextClause) and not WRITE.match(inner.text):
+            return inner
+        if getattr(inner, "is_select", False):
+            return query
+        raise QueryError(f"{NOT_A_SELECT} For a write, ask with a SELECT of the same rows.")
 
     async def _sent(self, query: Any) -> tuple[Sent, Any]:
         """Find what is sent for a query, and the statement of Core inside it."""
         statement = self._statement(query)
+        if isinstance(statement, sa.TextClause):
+            raise QueryError(f"{NOT_A_SELECT} The clauses of text are not read.")
 
         def find(session: Session) -> tuple[Sent, Any]:
             connection, sent = sent_by(session, statement)
@@ -147,7 +171,7 @@ class QueryOptimizer:
 
     async def _worth_trying(
         self, connection: AsyncConnection, inner: Any
-    ) -> tuple[list[Candidate], dict[str, int]]:
+    ) -> tuple[list[Candidate], dict[str, ExistingIndexes]]:
         existing = {}
         for table in tables_of(inner):
             few = sa.select(sa.literal(1)).select_from(table).limit(SMALL).subquery()
@@ -156,9 +180,9 @@ class QueryOptimizer:
         candidates = [
             each
             for each in candidates_of(inner)
-            if each.table.key in existing and not is_covered(each, existing[each.table.key])
+            if (found := existing.get(each.table.key)) and not is_covered(each, found.columns)
         ]
-        return candidates, {key: len(found) for key, found in existing.items()}
+        return candidates, existing
 
     async def _laboratory(
         self, stack: AsyncExitStack, sent: Sent, inner: Any, *, build: bool

@@ -6,7 +6,7 @@ import pytest
 import sqlalchemy as sa
 
 from andamios.queries.indexes.candidates import Candidate
-from andamios.queries.indexes.existing import is_covered
+from andamios.queries.indexes.existing import free_name, is_covered
 
 TABLE = sa.Table("covered", sa.MetaData(), *(sa.Column(name, sa.Integer) for name in "abc"))
 
@@ -41,3 +41,12 @@ def test_directions() -> None:
     existing = [("a", "b")]
     assert is_covered(_candidate("a", "b", descending=(True, True)), existing)
     assert not is_covered(_candidate("a", "b", descending=(False, True)), existing)
+
+
+@pytest.mark.parametrize(
+    ("taken", "expected"),
+    [((), "ix_abcdef"), (("ix_abcdef",), "ix_abcd_2"), (("ix_abcdef", "ix_abcd_2"), "ix_abcd_3")],
+)
+def test_a_free_name(taken: tuple[str, ...], expected: str) -> None:
+    """A number tells names apart, and leaves them as long as they may be."""
+    assert expected == free_name("ix_abcdef", taken, 9)

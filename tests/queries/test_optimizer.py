@@ -188,6 +188,55 @@ async def test_a_table_read_twice(engine: AndamiosEngine, backend: str) -> None:
     assert ["CREATE INDEX ix_advice_parcel_weight ON advice_parcel (weight)"] == found
 
 
+async def test_a_name_that_is_taken(parcels: AndamiosEngine, backend: str, build: bool) -> None:
+    """Where another index has the name already, the next free one is chosen."""
+    name = "ix_advice_parcel_city_weight"
+    if backend == "mysql":
+        await _run(parcels, f"CREATE INDEX {name} ON advice_parcel (route_id)")
+        await _run(parcels, f"CREATE INDEX {name.upper()}_2 ON advice_parcel (route_id, code)")
+    else:
+        await _run(parcels, f"CREATE INDEX {name} ON advice_parcel (city, weight) WHERE id < 0")
+        # Of another table: there, names belong to the whole schema.
+        await _run(parcels, f"CREATE INDEX {name}_2 ON advice_route (name)")
+    try:
+        (found,) = await QueryOptimizer(parcels).suggest_indexes(QUERY, build=build)
+        assert f"{name}_3" == found.name
+        assert f"CREATE INDEX {name}_3 ON advice_parcel (city, weight)" == found
+        assert found.plan_after.uses_index(found.name)
+        await _run(parcels, found)
+    finally:
+        if backend != "mysql":
+            await _run(parcels, f"DROP INDEX {name}_2")
+
+
+NO_SELECTS = [
+    sa.update(AdviceRoute).values(name="a").where(AdviceRoute.id == 7),
+    sa.delete(AdviceRoute).where(AdviceRoute.id == 7),
+    sa.insert(AdviceRoute).values(name="a"),
+    sa.text("/* all */ DELETE FROM advice_route"),
+]
+
+
+@pytest.mark.parametrize("statement", NO_SELECTS, ids=["update", "delete", "insert", "text"])
+async def test_no_select(engine: AndamiosEngine, statement: Any) -> None:
+    """What writes is refused everywhere, with what is taken instead."""
+    optimizer = QueryOptimizer(engine)
+    for ask in (optimizer.analyze_query, optimizer.suggest_indexes):
+        with pytest.raises(QueryError, match="a SELECT"):
+            await ask(statement)
+
+
+async def test_text(engine: AndamiosEngine) -> None:
+    """Of text there is a plan, and no advice, since nobody reads its clauses."""
+    optimizer = QueryOptimizer(engine)
+    query = sa.text("SELECT id, name FROM advice_route")
+    of_models = sa.select(AdviceRoute).from_statement(query)
+    for written in (query, query.columns(sa.column("id"), sa.column("name")), of_models):
+        assert (await optimizer.analyze_query(written)).find("sequential scan")
+        with pytest.raises(QueryError, match="QueryBuilder"):
+            await optimizer.suggest_indexes(written)
+
+
 @pytest.mark.parametrize("model", [AdvicePlain, AdviceLong])
 async def test_names_are_free_and_true(engine: AndamiosEngine, model: Any) -> None:
     """Whatever the base calls its indexes, the DDL can be run and makes one of that name."""

@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.schema import CreateIndex
 
+from andamios.queries.indexes.existing import free_name
 from andamios.queries.indexes.laboratory import renamed
 from andamios.queries.indexes.suggestion import IndexProof, IndexSuggestion
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from andamios.queries.indexes.candidates import Candidate
+    from andamios.queries.indexes.existing import ExistingIndexes
     from andamios.queries.indexes.laboratory import Laboratory
     from andamios.queries.planning.plan import QueryPlan
 
@@ -48,7 +50,9 @@ class _Trial:
 
 
 async def proven(
-    laboratory: Laboratory, candidates: Sequence[Candidate], indexed: Mapping[str, int]
+    laboratory: Laboratory,
+    candidates: Sequence[Candidate],
+    existing: Mapping[str, ExistingIndexes],
 ) -> list[IndexSuggestion]:
     """
     Give the indexes that help, each proven on top of those before it.
@@ -56,7 +60,7 @@ async def proven(
     Args:
         laboratory: Where to try them.
         candidates: What to try.
-        indexed: By table, how many indexes it has.
+        existing: By table, the indexes that it has.
     """
     suggestions: list[IndexSuggestion] = []
     remaining = list(candidates)
@@ -64,6 +68,7 @@ async def proven(
     before = await laboratory.plan()
     first, unit = await laboratory.cost(before)
     cost = first
+    finals: dict[str, str] = {}
     while remaining and len(suggestions) < MOST:
         trials = [await _try(laboratory, each, names[id(each)]) for each in remaining]
         least_gain = max(cost * laboratory.worthwhile, first * WORTHWHILE)
@@ -76,20 +81,22 @@ async def proven(
         )
         chosen = best.candidate
         await laboratory.add(chosen, names[id(chosen)])
-        final = {names[id(each)]: _final_name(laboratory, each) for each in candidates}
+        there = existing[chosen.table.key]
+        name = _final_name(laboratory, chosen, there.names | {each.name for each in suggestions})
+        finals[names[id(chosen)]] = name
         proof = IndexProof(
-            _final_name(laboratory, chosen),
+            name,
             chosen.table.name,
             chosen.names,
             cost,
             best.cost,
             unit,
-            renamed(before, final),
-            renamed(best.plan, final),
+            renamed(before, finals),
+            renamed(best.plan, finals),
             laboratory.tried_on,
-            _write_cost(chosen, indexed[chosen.table.key] + len(suggestions)),
+            _write_cost(chosen, len(there.columns) + len(suggestions)),
         )
-        suggestions.append(IndexSuggestion(_ddl(laboratory, chosen), proof))
+        suggestions.append(IndexSuggestion(_ddl(laboratory, chosen, name), proof))
         before, cost = best.plan, best.cost
         remaining = [trial.candidate for trial in helpful if trial is not best]
     return suggestions
@@ -109,15 +116,16 @@ def _name(number: int) -> str:
     return f"andamios_trial_{secrets.token_hex(4)}_{number}"
 
 
-def _final_name(laboratory: Laboratory, candidate: Candidate) -> str:
+def _final_name(laboratory: Laboratory, candidate: Candidate, taken: Collection[str]) -> str:
     """Give the name that the index has in its DDL, where a long one is cut."""
-    preparer = laboratory.connection.dialect.identifier_preparer
+    dialect = laboratory.connection.dialect
+    preparer = dialect.identifier_preparer
     (name,) = preparer.unformat_identifiers(preparer.format_index(candidate.index()))
-    return name
+    return free_name(name, taken, dialect.max_identifier_length)
 
 
-def _ddl(laboratory: Laboratory, candidate: Candidate) -> str:
-    create = CreateIndex(candidate.index())
+def _ddl(laboratory: Laboratory, candidate: Candidate, name: str) -> str:
+    create = CreateIndex(candidate.index(name))
     return " ".join(str(create.compile(dialect=laboratory.connection.dialect)).split())
 
 
