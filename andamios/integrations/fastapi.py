@@ -60,6 +60,12 @@ class FastAPIIntegration:
     task) opens a session of its own, or uses a repository bound to the engine. So does a
     websocket for each message: it counts as one request, which a disconnect rolls back.
 
+    A dependency of one's own that writes after its ``yield`` is ended before the session if
+    it says so, ``Depends(own, scope="function")``; by FastAPI's default it runs its end when
+    the answer was sent, and finds the session closed. With two engines in one application
+    a query without a session takes the session whose dependency was opened last: name it,
+    ``QueryBuilder(User, session)``, or use a repository.
+
     Args:
         engine: Opened and closed by :meth:`lifespan_handler`.
         read_only_methods: Requests with these methods get a session that only reads, which

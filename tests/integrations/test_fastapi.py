@@ -5,6 +5,7 @@ import contextlib
 import subprocess
 import sys
 import warnings
+from collections.abc import AsyncIterator
 from typing import Annotated, Any
 
 import httpx
@@ -22,6 +23,7 @@ from andamios import (
     IRepository,
     QueryBuilder,
 )
+from andamios.core.current import current_session
 from andamios.integrations.fastapi import FastAPIIntegration
 from tests.core.server import Server, eventually
 from tests.integrations.application import ApiBook, ApiBookRepository, ApiShelfRepository, make_app
@@ -42,18 +44,21 @@ async def test_a_row_is_there_when_the_answer_is(
     event.listen(
         engine.async_engine.sync_engine, "commit", lambda _: await_only(asyncio.sleep(0.002))
     )
-    gate = asyncio.Semaphore(AT_ONCE)
+    numbers = iter(range(REQUESTS))
+    found = sa.select(ApiBook.id)
     async with AndamiosEngine(engine.url, uvloop=False, pool_size=AT_ONCE) as watcher:
+        outside = watcher.async_engine.execution_options(isolation_level="AUTOCOMMIT")
 
-        async def is_invisible(number: int) -> bool:
-            async with gate:
-                answer = await served.post("/books", json={"title": f"t{number}"})
-                assert 201 == answer.status_code
-                return (
-                    not await QueryBuilder(ApiBook, watcher).filter_by(title=f"t{number}").exists()
-                )
+        async def count_invisible() -> int:
+            count = 0
+            async with outside.connect() as other:
+                for title in (f"t{number}" for number in numbers):
+                    answer = await served.post("/books", json={"title": title})
+                    assert 201 == answer.status_code
+                    count += await other.scalar(found.where(ApiBook.title == title)) is None
+            return count
 
-        invisible = sum(await asyncio.gather(*map(is_invisible, range(REQUESTS))))
+        invisible = sum(await asyncio.gather(*(count_invisible() for _ in range(AT_ONCE))))
     assert 0 == invisible, f"{invisible} of {REQUESTS}"
 
 
@@ -299,6 +304,45 @@ async def test_a_dependency_can_stand_as_a_default(engine: AndamiosEngine) -> No
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
         assert [0, 0] == (await client.get("/")).json()
+
+
+@pytest.mark.parametrize(("scope", "expected"), [("function", 1), (None, 0)])
+async def test_the_end_of_a_dependency_of_ones_own(
+    engine: AndamiosEngine, scope: Any, expected: int
+) -> None:
+    """What it writes after its yield is stored if its scope is the function's."""
+    integration = FastAPIIntegration(engine)
+    books_of = integration.create_repository_dependencies(ApiBookRepository)[ApiBookRepository]
+    app = FastAPI()
+
+    async def own(books: ApiBookRepository = books_of) -> AsyncIterator[None]:
+        yield
+        await books.create(ApiBook(title="late"))
+
+    @app.post("/", dependencies=[Depends(own, scope=scope)])
+    async def root() -> None:
+        pass
+
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+        await client.post("/")
+    assert expected == await book_count(engine)
+    assert 0 == engine.connections.stats().in_use
+
+
+async def test_of_two_engines_the_last_is_asked(engine: AndamiosEngine) -> None:
+    """A query without a session takes the session that was opened last."""
+    async with AndamiosEngine("sqlite://", uvloop=False) as other:
+        first, second = FastAPIIntegration(engine).session, FastAPIIntegration(other).session
+        app = FastAPI()
+
+        @app.get("/")
+        async def root(one: Any = first, two: Any = second) -> list[bool]:
+            return [current_session() is session for session in (one, two)]
+
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://api") as client:
+            assert [False, True] == (await client.get("/")).json()
 
 
 def test_fastapi_is_needed_only_where_it_is_named() -> None:
