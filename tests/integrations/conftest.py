@@ -32,7 +32,16 @@ async def client(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @pytest_asyncio.fixture
 async def served(app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
     """A client of the application behind a real server on loopback, lifespan included."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="on", log_level="warning")
+    # A busy machine may let a connection wait for longer than uvicorn's 5 s.
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        lifespan="on",
+        log_level="warning",
+        access_log=False,
+        timeout_keep_alive=600,
+    )
     server = Silent(config)
     task = asyncio.create_task(server.serve())
     while not server.started:
