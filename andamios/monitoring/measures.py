@@ -79,6 +79,7 @@ class Measures:
         self._slow_query = slow_query
         self._next_sample = 0.0
         self._is_listening = False
+        self._own: PoolSample | None = None
         # The four common words have six letters each: no need to parse or to hash the rest.
         common: tuple[Operation, ...] = ("select", "insert", "update", "delete")
         self._by_head = {name.upper(): self.queries[name] for name in common}
@@ -131,7 +132,7 @@ class Measures:
 
     def measured(self, fact: PoolMeasured) -> None:
         """Remember what the engine's monitor counted."""
-        self.sample(fact.stats.in_use, fact.stats.size)
+        self._remember(fact.stats)
 
     def sample(self, in_use: int, size: int) -> None:
         """Remember how much of the pool is in use now."""
@@ -140,7 +141,8 @@ class Measures:
     def until_now(self) -> list[PoolSample]:
         """Give the samples and, while this listens, how it is now: a burst may end unseen."""
         taken = list(self.samples)
-        if taken and self._is_listening:
+        # What was told last by hand may be of another pool.
+        if self._is_listening and taken and taken[-1] is self._own:
             stats = self.pool()
             taken.append(PoolSample(time.time(), stats.in_use, stats.size))
         return taken
@@ -149,5 +151,8 @@ class Measures:
         now = time.monotonic()
         if now >= self._next_sample:
             self._next_sample = now + SAMPLE_EVERY
-            stats = self.pool()
-            self.sample(stats.in_use, stats.size)
+            self._remember(self.pool())
+
+    def _remember(self, stats: PoolStats) -> None:
+        self.sample(stats.in_use, stats.size)
+        self._own = self.samples[-1]
