@@ -46,21 +46,20 @@ import andamios
 import httpx
 
 async def main():
-    async with AndamiosEngine("sqlite:///towns.db") as engine:
-        await engine.create_all(Town)
     served = httpx.ASGITransport(app)
     async with (
-        integration.lifespan_handler(app),
+        app.router.lifespan_context(app),
         httpx.AsyncClient(transport=served, base_url="http://towns") as client,
     ):
         for _ in range(2):
             answer = await client.post("/towns", json={"name": "Lima"})
             print(answer.status_code, answer.json().get("name"))
+        print((await client.get("/health/ready")).status_code)
 
 andamios.run(main())
 """
 
-    assert ("", ["201 Lima", "409 None"]) == run(app + use, tmp_path)
+    assert ("", ["201 Lima", "409 None", "200"]) == run(app + use, tmp_path)
 
 
 def test_the_lines_name_environments_that_exist() -> None:

@@ -79,7 +79,7 @@ def _lines(report: AuditReport) -> list[str]:
         "The trail is intact."
         if problem is None
         else f"The trail is BROKEN: link {problem.position} was {problem.kind}"
-        f"{'' if problem.row_id is None else f' (row {problem.row_id})'}."
+        f"{'' if problem.row_id is None else f' (row {problem.row_id})'}, or another key sealed it."
     )
     return [
         found,

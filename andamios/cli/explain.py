@@ -11,6 +11,7 @@ from andamios.cli.options import AsJson, DatabaseUrl, engine_of, import_name
 from andamios.cli.output import print_json, print_lines
 from andamios.cli.stopping import one_line_errors, stopped_by_signals
 from andamios.core.loop import run
+from andamios.errors import ConfigurationError
 from andamios.queries.optimizer import QueryOptimizer
 
 __all__ = ["explain"]
@@ -49,4 +50,6 @@ async def _explain(asked: Any, url: str | None, *, analyze: bool) -> tuple[Any, 
 
 def _query_at(where: str) -> Any:
     found = import_name(where)
+    if inspect.iscoroutinefunction(found):
+        raise ConfigurationError(f"{where} is async. A function that gives a query only builds it.")
     return found() if inspect.isfunction(found) else found

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
 
 __all__ = ["translate_errors"]
 
+HINTS: dict[str | int | None, str] = {
+    None: "Is the server running, and are host, port, user, password and database right?",
+    **dict.fromkeys(("28P01", "28000", 1045), "The user or the password is wrong."),
+    **dict.fromkeys(("3D000", 1049), "There is no such database on that server."),
+    **dict.fromkeys(("53300", 1040), "The server has as many connections as it allows."),
+    2003: "Nobody listens there. Is the server running, and are host and port right?",
+}
+"""What to do, by the database's code: SQLSTATE of PostgreSQL, number of MySQL."""
+
 
 def translate_errors(engine: AsyncEngine) -> None:
     """Make everything that runs on this engine raise Andamios errors."""
@@ -70,7 +79,7 @@ def _connection_failed(url: URL, error: BaseException, advice: str | None) -> Co
     # quote the user, so its code stands for it.
     reason = str(error) if isinstance(error, OSError) else known.code if known else None
     where = f"{url.get_backend_name()} at {where} ({reason or type(error).__name__})"
-    hint = "Is the server running, and are host, port, user, password and database right?"
+    hint = HINTS.get(known.code if known else None, HINTS[None])
     if url.get_backend_name() == "sqlite":
         hint = "Does the folder exist, and may this user write to it and to the file?"
     return ConnectionFailedError(

@@ -64,15 +64,19 @@ def make_url(url: str | URL) -> URL:
 
 def _parse(url: str | URL) -> URL:
     try:
-        return sa_make_url(url)
+        parsed = sa_make_url(url)
     except (ArgumentError, ValueError):
+        parsed = None
+    # A host with an @ is a part of the password, and would be shown as a host.
+    if parsed is None or "@" in (parsed.host or ""):
         # The text is not repeated: a URL that cannot be read may hold a password.
         message = (
             "The database URL cannot be read. It looks like "
             "sqlite:///file.db or postgresql://user:password@host:5432/database; "
             "special characters in the password are written as %40 and so on."
         )
-        raise ConfigurationError(message) from None
+        raise ConfigurationError(message)
+    return parsed
 
 
 def _without_shown_password(url: URL) -> URL:

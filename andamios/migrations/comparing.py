@@ -31,6 +31,10 @@ if TYPE_CHECKING:
 __all__ = ["compare", "differences"]
 
 
+OWN = "andamios_"
+"""How the names of Andamios' own tables begin."""
+
+
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
     """Write types of ours and of applications into a script, with what they import."""
     if kind != "type":
@@ -60,16 +64,21 @@ def compare_type(
     return None
 
 
-OPTIONS: dict[str, Any] = {
-    "compare_type": compare_type,
-    "render_item": render_item,
-    "render_as_batch": True,
-}
+def include_object(*compared: Any) -> bool:
+    """Leave alone Andamios' own tables, which its parts make, unless models name them."""
+    _found, name, kind, is_reflected, model = compared
+    is_unknown = kind == "table" and is_reflected and model is None
+    return not (is_unknown and str(name).startswith(OWN))
+
+
+COMPARING: dict[str, Any] = {"compare_type": compare_type, "include_object": include_object}
+
+OPTIONS: dict[str, Any] = {**COMPARING, "render_item": render_item, "render_as_batch": True}
 
 
 def differences(connection: Connection, metadata: MetaData) -> list[str]:
     """Say what would have to change in the database, one line a change."""
-    options = {"target_metadata": metadata, "compare_type": compare_type}
+    options = {"target_metadata": metadata, **COMPARING}
     context = MigrationContext.configure(connection, opts=options)
     found = produce_migrations(context, metadata).upgrade_ops
     diffs = found.as_diffs() if found is not None else []

@@ -102,13 +102,15 @@ class MigrationManager:
             The new revision.
 
         Raises:
-            MigrationError: Nothing differs, or the database lacks migrations.
+            MigrationError: Nothing differs, no model is known, or the database lacks migrations.
         """
         await asyncio.to_thread(create_directory, self._directory)
         # Until the script is written, so that the next one is not given the same parent.
         async with alembic_alone():
             found = await self._compare(message)
             changes = found.generated_revisions[-1].upgrade_ops_list[-1]
+            if not changes.is_empty():
+                self._require_tables()
             if changes.is_empty() and not allow_empty:
                 raise MigrationError(
                     "Nothing to do: the models and the database agree. Are all models imported? "
@@ -185,6 +187,7 @@ class MigrationManager:
         Returns:
             One line a difference; empty when they agree.
         """
+        self._require_tables()
         async with self._reading() as connection:
             return await connection.run_sync(differences, self._metadata)
 
@@ -274,6 +277,14 @@ class MigrationManager:
                 await asyncio.sleep(PAUSE)
             else:
                 return run.step.revision.revision if run.step is not None else None
+
+    def _require_tables(self) -> None:
+        # Compared with nothing, every table of the database would have to go.
+        if not self._metadata.tables:
+            raise MigrationError(
+                "There is no model to compare with. Import the modules of the models first, or "
+                "name them: andamios migrate … --models shop.models."
+            )
 
     async def _load(self) -> ScriptDirectory:
         return await asyncio.to_thread(load_scripts, self._directory)

@@ -133,6 +133,9 @@ class AuditLogger:
 
         Returns:
             How many rows were sealed.
+
+        Raises:
+            ConfigurationError: The chain was begun with another key.
         """
         await start_chain(self._engine)
         total = 0
@@ -152,7 +155,8 @@ class AuditLogger:
                 what was changed after that, which nothing in the database can.
 
         Returns:
-            What was found; the first problem, if any.
+            What was found; the first problem, if any. With another key than the sealer's,
+            the first link counts as changed.
         """
         # One moment, while others go on writing and sealing.
         async with self._engine.session(

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from andamios.errors import AndamiosError, DuplicateError
+from andamios.errors import AndamiosError, ConfigurationError, DuplicateError
 from andamios.security.audit_tables import HEAD, HEAD_ID, LOG, SEALS, row_digest
 from andamios.security.chain import GENESIS, digest
 
@@ -59,12 +59,28 @@ async def seal_batch(engine: AndamiosEngine, key: bytes | None, size: int) -> in
         head = (
             await session.execute(sa.select(HEAD).where(HEAD.c.id == HEAD_ID).with_for_update())
         ).one()
+        await _require_key(session, head, key)
         is_linked = sa.exists().where(SEALS.c.row_id == LOG.c.id)
         waiting = sa.select(LOG).where(LOG.c.is_sealed.is_(False), ~is_linked)
         rows = (await session.execute(waiting.order_by(LOG.c.id).limit(size))).all()
         if rows:
             await _link(session, rows, head, key)
         return len(rows)
+
+
+async def _require_key(session: AsyncSession, head: sa.Row[Any], key: bytes | None) -> None:
+    """Refuse to go on with a chain that another key began: it would count as broken for good."""
+    last = sa.select(SEALS).order_by(SEALS.c.position.desc()).limit(2)
+    links = (await session.execute(last)).all()
+    if not links or links[0].position != head.sealed:
+        return  # broken already, which verify() says
+    link, before = links[0], links[1].hash if len(links) > 1 else GENESIS
+    if digest([before, link.position, link.row_id, link.digest], key) != link.hash:
+        raise ConfigurationError(
+            "This audit trail was sealed with another key than this one, or its end was changed. "
+            "Nothing was sealed. Pass the right key; if verify() then finds a problem, keep the "
+            "database as it is and look into it."
+        )
 
 
 async def _link(

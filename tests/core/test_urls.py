@@ -83,3 +83,10 @@ def test_repr_shows_where() -> None:
     """The rest of the URL is shown."""
     engine = AndamiosEngine("postgresql://u:secret@h:5/d", uvloop=False)
     assert "AndamiosEngine('postgresql+asyncpg://u:***@h:5/d')" == repr(engine)
+
+
+def test_part_of_a_password_is_no_host() -> None:
+    """An @ that was not written as %40 shows nothing of the password."""
+    with pytest.raises(ConfigurationError, match="%40") as caught:
+        make_url("postgresql://user:p@ss@127.0.0.1:1/d")
+    assert "ss@" not in str(caught.value)

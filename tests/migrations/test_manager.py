@@ -371,3 +371,31 @@ async def test_changes_are_generated_and_undone(
     async with empty_engine.session() as session:
         rows = await session.execute(sa.text("SELECT id, name FROM thing"))
         assert [(1, "a")] == [tuple(row) for row in rows]
+
+
+async def test_without_models_nothing_is_compared(
+    manager: MigrationManager, empty_engine: AndamiosEngine, directory: Path
+) -> None:
+    """Models that nobody imported are no reason to drop every table."""
+    async with empty_engine.session() as session:
+        await session.execute(sa.text("CREATE TABLE theirs (id INTEGER)"))
+    for compare in (manager.generate_migration("drop it all"), manager.check()):
+        with pytest.raises(MigrationError, match="Import the modules"):
+            await compare
+    assert [] == await asyncio.to_thread(lambda: list((directory / "versions").glob("*.py")))
+
+
+async def test_tables_of_ours_are_left_alone(
+    manager: MigrationManager, empty_engine: AndamiosEngine, tables: sa.MetaData
+) -> None:
+    """The audit trail is in no model of the program, and stays out of its migrations."""
+    from andamios.security import AuditLogger  # noqa: PLC0415
+
+    sa.Table("thing", tables, sa.Column("id", sa.Integer, primary_key=True))
+    await AuditLogger(empty_engine).create_tables()
+    await manager.generate_migration("things")
+    await manager.apply_migrations()
+
+    assert [] == await manager.check()
+    assert (await AuditLogger(empty_engine).verify()).is_intact
+    assert "andamios_audit" not in await manager.sql()

@@ -8,7 +8,7 @@ import pytest_asyncio
 from sqlalchemy import select, text, update
 from sqlalchemy.orm import Mapped
 
-from andamios import AndamiosEngine, BaseModel, DataError, SoftDeleteModel
+from andamios import AndamiosEngine, BaseModel, ConfigurationError, DataError, SoftDeleteModel
 from andamios.models.actor import acting_as
 from andamios.security import AuditHead, AuditLogger, AuditProblem
 from andamios.security.audit_tables import LOG, SEALS
@@ -315,3 +315,19 @@ async def test_no_longer_watched(audit: AuditLogger, engine: AndamiosEngine) -> 
 def test_tables_are_in_no_model_base() -> None:
     """A user's own metadata, and so their migrations, do not get the trail's tables."""
     assert not AuditLogger.metadata.tables.keys() & BaseModel.metadata.tables.keys()
+
+
+async def test_another_key_seals_nothing(engine: AndamiosEngine) -> None:
+    """A sealer whose key is missing or wrong is told so, and the trail stays whole."""
+    right = AuditLogger(engine, key="right")
+    await right.create_tables()
+    await right.log_data_access("ann", "patient", "read")
+    await right.seal()
+    await right.log_data_access("ann", "patient", "read")
+    for key in (None, "wrong"):
+        with pytest.raises(ConfigurationError, match="another key"):
+            await AuditLogger(engine, key=key).seal()
+
+    assert 1 == (await right.verify()).unsealed
+    assert 1 == await right.seal()
+    assert (await right.verify()).is_intact
