@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 __all__ = ["CursorPage", "Page"]
 
 T = TypeVar("T")
+
+AS_SCHEMA: dict[str, Any] = {"revalidate_instances": "always"}
+"""Makes ``Page[UserRead]`` as a response turn objects into schemas, and not pass them through."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +30,8 @@ class Page(Generic[T]):
         >>> page.pages, page.has_next, page.has_previous
         (3, True, False)
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = AS_SCHEMA
 
     items: list[T]
     total: int
@@ -64,6 +69,8 @@ class CursorPage(Generic[T]):
         >>> CursorPage(["a"], next=None, previous=None).items
         ['a']
     """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = AS_SCHEMA
 
     items: list[T]
     next: str | None

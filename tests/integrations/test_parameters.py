@@ -17,7 +17,7 @@ from andamios import (
     UnknownFieldError,
 )
 from andamios.integrations.fastapi import FastAPIIntegration, filter_parameters
-from tests.integrations.application import ApiBook, make_app
+from tests.integrations.application import ApiBook, BookRead, make_app
 
 
 class ApiParcel(BaseModel):
@@ -135,6 +135,14 @@ async def test_continued_pages(client: httpx.AsyncClient, titles: dict[str, int]
         query["cursor"] = page["next"]
     assert list(titles) == seen
     assert page["previous"] is not None
+
+
+@pytest.mark.parametrize("path", ["/books", "/continued"])
+@pytest.mark.usefixtures("titles")
+async def test_items_are_what_the_schema_says(client: httpx.AsyncClient, path: str) -> None:
+    """Objects on a page go through the schema, with its fields in its order."""
+    page = (await client.get(path)).json()
+    assert {tuple(BookRead.model_fields)} == {tuple(item) for item in page["items"]}
 
 
 async def test_a_wrong_cursor_is_refused(client: httpx.AsyncClient) -> None:
