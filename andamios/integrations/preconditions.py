@@ -37,6 +37,9 @@ def etag(entity: object) -> str:
     """
     Give the tag of an object: its version.
 
+    It says nothing of other objects: an answer that holds them too, as relationships, may
+    change while this stays.
+
     Raises:
         ConfigurationError: Its model has no version.
 

@@ -114,7 +114,7 @@ class MigrationManager:
             if changes.is_empty() and not allow_empty:
                 raise MigrationError(
                     "Nothing to do: the models and the database agree. Are all models imported? "
-                    "allow_empty=True writes a script to be filled in by hand."
+                    "allow_empty=True (--empty) writes a script to be filled in by hand."
                 )
             await asyncio.to_thread(lambda: list(found.generate_scripts()))
         return str(found.generated_revisions[-1].rev_id)

@@ -94,7 +94,7 @@ def load_scripts(directory: Path) -> ScriptDirectory:
     """
     if not directory.is_dir():
         raise MigrationError(
-            f"There is no directory of migrations at {directory}. generate_migration() makes one."
+            f"There is no directory of migrations at {directory}. Generating a migration makes it."
         )
     scripts = ScriptDirectory(str(directory), messaging_opts={"quiet": True})
     with explaining(scripts):
