@@ -197,8 +197,18 @@ def uses_in_tests(name: str, folders: tuple[str, ...] = ()) -> dict[str, str]:
         tests = [match for match in FUNCTION.finditer(text) if match[1].startswith("test_")]
         using = [match for match in tests if _use_of(name).search(match[0])]
         path = str(file.relative_to(ROOT))
-        found |= {match[1]: path for match in using or tests} or {"": path}
+        found |= {match[1]: path for match in using or tests} or _beside(file)
     return found
+
+
+def _beside(file: Path) -> dict[str, str]:
+    """Give the tests of a folder, for what is only in a file that they share."""
+    return {
+        match[1]: str(other.relative_to(ROOT))
+        for other in sorted(file.parent.glob("test_*.py"))
+        for match in FUNCTION.finditer(other.read_text(encoding="utf-8"))
+        if match[1].startswith("test_")
+    }
 
 
 def _use_of(name: str) -> re.Pattern[str]:
@@ -229,25 +239,42 @@ def passed(results: Path) -> dict[str, set[str]]:
 
 
 def table(results: Path) -> str:
-    """Write the table as Markdown."""
+    """Write the table as Markdown: a row for each class or function, with its methods."""
     backends = passed(results)
-    lines = ["| name | where | test | passed on | notebook |", "|---|---|---|---|---|"]
-    for module, name in names():
-        folder = module.partition(".")[2].partition(".")[0]
-        folders = (folder,) if folder else PLACES.get(module, ())
-        tests = uses_in_tests(name, folders) or uses_in_tests(name)
-        first = next((test for test in tests if backends.get(test)), "")
-        ran = (
-            sorted(set().union(*(backends.get(test, set()) for test in tests)) - {"-"})
-            if tests
-            else []
-        )
-        shown = f"{tests[first]}::{first}" if first else "–"
-        cells = (f"`{name}`", place(module, name), shown, ", ".join(ran) or "no database")
-        lines.append(f"| {' | '.join(cells)} | {', '.join(notebooks_of(name)) or '–'} |")
+    lines = ["| name | where | methods, by line | a test | passed on | notebooks |"]
+    lines += ["|---|---|---|---|---|---|"]
+    for module, classes in CONTRACT.items():
+        for name, members in classes.items():
+            methods = [f"{name}.{member}" for member in members.split()]
+            lines.append(f"| {' | '.join(_row(module, name, methods, backends))} |")
     lines += ["", "| promised for later | part |", "|---|---|"]
     lines += [f"| {name} | {part} |" for part, planned in PLANNED.items() for name in planned]
     return "\n".join(lines)
+
+
+def _row(
+    module: str, name: str, methods: list[str], backends: dict[str, set[str]]
+) -> tuple[str, ...]:
+    folder = module.partition(".")[2].partition(".")[0]
+    folders = (folder,) if folder else PLACES.get(module, ())
+    tests: dict[str, str] = {}
+    for each in methods or [name]:
+        tests |= uses_in_tests(each, folders) or uses_in_tests(each)
+    first = next((test for test in tests if backends.get(test)), "")
+    ran = set().union(*(backends.get(test, set()) for test in tests)) - {"-"}
+    used = notebooks_of(name) or sorted({n for each in methods for n in notebooks_of(each)})
+    return (
+        f"`{name}`",
+        place(module, name),
+        ", ".join(f"{each.rpartition('.')[2]} {_line(module, each)}" for each in methods),
+        f"{tests.get(first, '–')}::{first}",
+        ", ".join(sorted(ran)) or "no database",
+        ", ".join(used) or "–",
+    )
+
+
+def _line(module: str, name: str) -> str:
+    return place(module, name).rpartition(":")[2]
 
 
 if __name__ == "__main__":
