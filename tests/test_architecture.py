@@ -392,11 +392,13 @@ async def test_pydantic(engine: AndamiosEngine) -> None:
 async def test_audit_log(engine: AndamiosEngine) -> None:
     """Access is logged, and the log can be verified."""
     logger = AuditLogger(engine)
+    await engine.drop_all(logger.metadata)  # a trail of another test, sealed with another key
     await logger.create_tables()
     await logger.log_data_access("ana", "users", "read")
     await logger.seal()
 
     assert (await logger.verify()).is_intact
+    await engine.drop_all(logger.metadata)
 
 
 @pytest.mark.parametrize(

@@ -157,7 +157,7 @@ async def test_two_that_generate_at_once_make_one_script(
 
 async def test_no_directory(manager: MigrationManager, directory: Path) -> None:
     """The error says where it was looked for."""
-    with pytest.raises(MigrationError, match="generate_migration"):
+    with pytest.raises(MigrationError, match="no directory of migrations"):
         await manager.apply_migrations()
     assert not await asyncio.to_thread(directory.exists)
 

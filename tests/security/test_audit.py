@@ -234,6 +234,7 @@ async def test_a_second_head_stops_nobody(audit: AuditLogger, engine: AndamiosEn
 async def test_another_key_computes_another_chain(engine: AndamiosEngine) -> None:
     """Without the key nobody can write a chain that looks right."""
     audit = AuditLogger(engine, key="right")
+    await engine.drop_all(audit.metadata)
     await audit.create_tables()
     await fill(audit, 1)
     await audit.seal()
@@ -320,6 +321,7 @@ def test_tables_are_in_no_model_base() -> None:
 async def test_another_key_seals_nothing(engine: AndamiosEngine) -> None:
     """A sealer whose key is missing or wrong is told so, and the trail stays whole."""
     right = AuditLogger(engine, key="right")
+    await engine.drop_all(right.metadata)
     await right.create_tables()
     await right.log_data_access("ann", "patient", "read")
     await right.seal()
