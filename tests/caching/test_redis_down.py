@@ -18,7 +18,7 @@ from tests.caching.proxy import BlackHole
 if TYPE_CHECKING:
     from redis.asyncio import Redis
 
-TIMEOUT = 0.1
+TIMEOUT = 0.4
 
 
 async def number(engine: AndamiosEngine) -> int:
@@ -65,7 +65,7 @@ async def test_a_black_hole_costs_a_bounded_time_once(
         proxy.is_open = False
         began = time.monotonic()
         assert [0] * 10 == [await number(engine) for _ in range(10)]
-        assert TIMEOUT <= time.monotonic() - began < TIMEOUT + 0.6
+        assert TIMEOUT <= time.monotonic() - began < TIMEOUT + 2.0
         assert 1 == cache.stats().errors
 
         proxy.is_open = True
@@ -95,7 +95,7 @@ async def test_a_write_that_cannot_be_told(
         proxy.is_open = False
         began = time.monotonic()
         await write(engine, 1)
-        assert time.monotonic() - began < TIMEOUT * PATIENCE + 0.6
+        assert time.monotonic() - began < TIMEOUT * PATIENCE + 2.0
         returned = time.monotonic()
         assert 1 == await number(engine)
         while await number(elsewhere) == 0:

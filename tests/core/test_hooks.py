@@ -159,14 +159,20 @@ async def test_listeners_may_wait(engine: AndamiosEngine) -> None:
 async def test_a_cancelled_listener_means_no_commit(engine: AndamiosEngine) -> None:
     """Cancelled before COMMIT was sent, a transaction is rolled back, and said to be."""
     facts = heard(engine, TransactionEnded)
-    engine.hooks.listen(CommitStarted, lambda _fact: await_only(asyncio.sleep(30)))
+    reached = asyncio.Event()
+
+    async def wait() -> None:
+        reached.set()
+        await asyncio.sleep(30)
+
+    engine.hooks.listen(CommitStarted, lambda _fact: await_only(wait()))
 
     async def write() -> None:
         async with engine.session() as session:
             session.add(LibWord(word="a"))
 
     task = asyncio.create_task(write())
-    await asyncio.sleep(0.2)
+    await reached.wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
@@ -185,8 +191,9 @@ async def test_a_cancelled_statement(
         async with engine.session() as session:
             await session.execute(text(SLOW[backend]))
 
+    await engine.open()  # so that it is the statement which is cancelled, and no log-in
     task = asyncio.create_task(wait())
-    await asyncio.sleep(0.2)
+    await asyncio.sleep(0.5)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
