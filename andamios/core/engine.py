@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import MetaData
 
 from andamios.core.connection import ConnectionManager
+from andamios.core.creation import one_at_a_time
 from andamios.core.factory import ENGINE_CONFIG, ISOLATION_LEVELS, create_engine
 from andamios.core.hooks import Hooks
 from andamios.core.loop import prefer_uvloop
@@ -19,11 +20,11 @@ from andamios.core.urls import make_url
 from andamios.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
     from types import TracebackType
 
     from sqlalchemy.engine import URL
-    from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.orm import DeclarativeBase
 
 __all__ = ["AndamiosEngine"]
@@ -173,13 +174,13 @@ class AndamiosEngine:
 
     async def create_all(self, base: type[DeclarativeBase] | MetaData) -> None:
         """
-        Create tables that are not there yet.
+        Create tables that are not there yet; workers that start at once do not collide.
 
         Args:
             base: A declarative base or a MetaData for all of its tables, or one model for
                 its own.
         """
-        async with self._connections.acquire() as connection, connection.begin():
+        async with self._changing_tables() as connection:
             await connection.run_sync(_metadata(base).create_all, tables=_tables(base))
 
     async def drop_all(self, base: type[DeclarativeBase] | MetaData) -> None:
@@ -190,8 +191,14 @@ class AndamiosEngine:
             base: A declarative base or a MetaData for all of its tables, or one model for
                 its own.
         """
-        async with self._connections.acquire() as connection, connection.begin():
+        async with self._changing_tables() as connection:
             await connection.run_sync(_metadata(base).drop_all, tables=_tables(base))
+
+    @asynccontextmanager
+    async def _changing_tables(self) -> AsyncIterator[AsyncConnection]:
+        acquire = self._connections.acquire
+        async with acquire() as connection, connection.begin(), one_at_a_time(connection):
+            yield connection
 
     async def open(self) -> None:
         """Connect once, so that a wrong address shows now, and start the monitor."""

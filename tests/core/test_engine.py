@@ -252,3 +252,18 @@ andamios.run(main())
         timeout=60,
     )
     assert (0, "42\n", "") == (done.returncode, done.stdout, done.stderr)
+
+
+async def test_several_workers_create_the_same_tables(make_engine: EngineMaker) -> None:
+    """All of them start at once, each with an engine of its own, and none of them fails."""
+    metadata = MetaData()
+    for number in range(3):
+        Table(f"created_at_once_{number}", metadata, Column("id", Integer, primary_key=True))
+    workers = [make_engine(pool_size=1) for _ in range(5)]
+    try:
+        await asyncio.gather(*(worker.create_all(metadata) for worker in workers))
+        async with workers[0].connections.acquire() as connection:
+            names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        assert set(metadata.tables) <= set(names)
+    finally:
+        await asyncio.gather(*(worker.drop_all(metadata) for worker in workers))
