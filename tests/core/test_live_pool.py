@@ -6,7 +6,6 @@ import ast
 import asyncio
 import gc
 import inspect
-import logging
 import subprocess
 import sys
 from contextlib import AsyncExitStack
@@ -380,30 +379,6 @@ async def test_no_time_to_wait(make_engine: EngineMaker) -> None:
         with pytest.raises(PoolTimeoutError):
             await engine.open()
     await engine.open()
-
-
-async def test_monitor_notices_a_dead_server(
-    make_engine: EngineMaker, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """It says once that nobody answers, and once that somebody does again."""
-    monitor = HealthMonitor(interval=0)
-    engine = make_engine(pool_size=2, monitor=monitor)
-    await engine.open()
-    caplog.set_level(logging.INFO, "andamios.pool")
-
-    def refuse(*_arguments: object) -> None:
-        raise ConnectionFailedError("gone")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(engine.async_engine.dialect, "do_execute", refuse)
-        await monitor.check()
-        await engine.open()
-        await monitor.check()
-    await engine.open()
-    await monitor.check()
-    words = [record.getMessage().split(":")[0] for record in caplog.records]
-
-    assert ["The database does not answer", "The database answers again"] == words
 
 
 async def test_monitor_watches_one_engine(make_engine: EngineMaker) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 import pytest
@@ -105,3 +106,22 @@ async def test_a_lone_read_does_not_notice_a_short_outage(
         await switch.off()
         await switch.on()
         assert 2 == await GenericRepository[LibWord](through).count()
+
+
+async def test_the_monitor_says_once_that_a_server_is_gone(
+    engine: AndamiosEngine, switch: Switch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It tells when nobody answers, not again while that is so, and when somebody does."""
+    caplog.set_level(logging.INFO, "andamios.pool")
+    url = make_url(engine.url).set(host="127.0.0.1", port=switch.port)
+    monitor = HealthMonitor(interval=0)
+    async with AndamiosEngine(url, uvloop=False, pool_size=2, monitor=monitor):
+        await switch.off()
+        await monitor.check()
+        await monitor.check()
+        await switch.on()
+        await monitor.check()
+    told = [each.getMessage() for each in caplog.records if each.name == "andamios.pool"]
+    words = [message.split(":")[0] for message in told]
+
+    assert ["The database does not answer", "The database answers again"] == words
