@@ -49,7 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     images = commands.add_parser("images", help="the images of the docker provider")
     actions = images.add_subparsers(required=True, metavar="action")
     build = actions.add_parser("build", help="build those that aren't up to date")
-    build.add_argument("services", nargs="*", help="postgresql, mysql, redis; all by default")
+    build.add_argument(
+        "services", nargs="*", help="postgresql, mysql, mariadb, redis; all by default"
+    )
     build.set_defaults(run=_build_images)
     sweep = commands.add_parser("sweep", help="stop what killed runs left behind")
     sweep.set_defaults(run=_sweep)

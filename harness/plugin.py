@@ -5,7 +5,6 @@ Installed with ``pip install 'andamios[harness]'``; pytest finds it by its entry
 """
 
 import os
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -23,11 +22,21 @@ from harness.fixtures.database import (
 from harness.fixtures.engine import engine
 from harness.fixtures.redis import redis_client, redis_database
 from harness.fixtures.repository import reference_tables, user_repository
-from harness.fixtures.services import harness_session, start_service, worker_name
+from harness.fixtures.services import (
+    harness_session,
+    mariadb_options,
+    mysql_options,
+    postgresql_options,
+    redis_options,
+    service_options,
+    services_ahead,
+    start_service,
+    worker_name,
+)
 from harness.fixtures.session import db_session
 from harness.fixtures.threads import ended_threads
 from harness.report import RunReport, header
-from harness.services import SERVICES, ServiceName
+from harness.services import SERVICES
 from harness.session import BACKENDS, RUN_PATH, HarnessSession
 
 __all__ = [
@@ -41,9 +50,15 @@ __all__ = [
     "engine",
     "harness_session",
     "made_tables",
+    "mariadb_options",
+    "mysql_options",
+    "postgresql_options",
     "redis_client",
     "redis_database",
+    "redis_options",
     "reference_tables",
+    "service_options",
+    "services_ahead",
     "start_service",
     "test_database",
     "user_repository",
@@ -52,8 +67,6 @@ __all__ = [
 
 # Its failing asserts are to show values, like those of any test.
 pytest.register_assert_rewrite("harness.conformance.rows", "harness.conformance.suite")
-
-SERVICE_OF: dict[str, ServiceName] = {"postgresql": "postgresql", "mysql": "mysql"}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -130,27 +143,9 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         items[:] = kept
 
 
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Start what the collected tests need in the background, all at once."""
-    config = session.config
-    if config.option.collectonly:
-        return
-    needed = {service for item in session.items for service in _services_of(item)}
-    if needed:
-        HarnessSession.of(config).start_ahead(needed)
-
-
 def _backend_of(item: pytest.Item) -> str | None:
     callspec = getattr(item, "callspec", None)
     return callspec.params.get("backend") if callspec is not None else None
-
-
-def _services_of(item: pytest.Item) -> Iterator[ServiceName]:
-    name = _backend_of(item)
-    if name in SERVICE_OF:
-        yield SERVICE_OF[name]
-    if "redis_database" in getattr(item, "fixturenames", ()):
-        yield "redis"
 
 
 def _label(item: pytest.Item, backend_name: str | None) -> None:

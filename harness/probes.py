@@ -92,6 +92,7 @@ async def _redis(details: ServiceDetails) -> _Identity:
 _PROBES: dict[ServiceName, Callable[[ServiceDetails], Awaitable[_Identity]]] = {
     "postgresql": _postgresql,
     "mysql": _mysql,
+    "mariadb": _mysql,
     "redis": _redis,
 }
 
@@ -99,6 +100,7 @@ _PROBES: dict[ServiceName, Callable[[ServiceDetails], Awaitable[_Identity]]] = {
 _DRIVERS: dict[ServiceName, str] = {
     "postgresql": "asyncpg",
     "mysql": "aiomysql",
+    "mariadb": "aiomysql",
     "redis": "redis.asyncio",
 }
 

@@ -11,6 +11,7 @@ import os
 from typing import get_args
 from urllib.parse import unquote, urlsplit
 
+from harness.answers import checked
 from harness.probes import identify
 from harness.services import (
     SERVICES,
@@ -18,6 +19,7 @@ from harness.services import (
     ProviderName,
     ServiceDetails,
     ServiceName,
+    ServiceOptions,
     ServiceRequest,
     ServiceUnavailableError,
 )
@@ -27,9 +29,15 @@ __all__ = ["URL_VARIABLES", "candidates", "start", "stop"]
 URL_VARIABLES: dict[ServiceName, str] = {
     "postgresql": "ANDAMIOS_POSTGRES_URL",
     "mysql": "ANDAMIOS_MYSQL_URL",
+    "mariadb": "ANDAMIOS_MARIADB_URL",
     "redis": "ANDAMIOS_REDIS_URL",
 }
-_PORTS: dict[ServiceName, int] = {"postgresql": 5432, "mysql": 3306, "redis": 6379}
+_PORTS: dict[ServiceName, int] = {
+    "postgresql": 5432,
+    "mysql": 3306,
+    "mariadb": 3306,
+    "redis": 6379,
+}
 
 
 def candidates(service: ServiceName, provider: str) -> tuple[ProviderName, ...]:
@@ -114,9 +122,24 @@ def _from_url(request: ServiceRequest) -> ServiceDetails:
     if not address:
         raise ProviderError(f"{variable} is not set")
     try:
-        return identify(_parse(request.service, address, variable))
+        _check_options(request.options)
+        return _checked_flavour(identify(_parse(request.service, address, variable)), request)
     except ProviderError as error:
         raise ProviderError(f"{error} (unset {variable} to have one started)") from error
+
+
+def _check_options(options: ServiceOptions) -> None:
+    what = [name for name in ("image", "settings") if getattr(options, name)]
+    if what:
+        raise ProviderError(f"a server that runs already takes no {' and no '.join(what)}")
+
+
+def _checked_flavour(details: ServiceDetails, request: ServiceRequest) -> ServiceDetails:
+    for other in SERVICES:
+        if other != details.name and other == details.flavour.lower():
+            hint = f"{details.flavour} belongs in {URL_VARIABLES[other]}"
+            raise ProviderError(f"{details.source} leads to {details.flavour}: {hint}")
+    return checked(details, request)
 
 
 def _parse(service: ServiceName, address: str, variable: str) -> ServiceDetails:

@@ -29,6 +29,7 @@ from harness.services import (
     ProviderName,
     ServiceDetails,
     ServiceName,
+    ServiceOptions,
     ServiceRequest,
     ServiceUnavailableError,
 )
@@ -96,15 +97,18 @@ class Run:
         self.close()
 
     def service(
-        self, name: ServiceName, provider: str = "auto", *, image: str | None = None
+        self,
+        name: ServiceName,
+        provider: str = "auto",
+        options: ServiceOptions = ServiceOptions(),  # noqa: B008  it is immutable
     ) -> ServiceDetails:
         """
         Return a running service; start it if nobody in this run did. Blocks.
 
         Args:
-            name: `postgresql`, `mysql` or `redis`.
+            name: `postgresql`, `mysql`, `mariadb` or `redis`.
             provider: `url`, `docker` or `local`; `auto` takes the first that works.
-            image: A container image to use instead of the usual ones.
+            options: Which server it has to be; by default the usual one.
 
         Returns:
             Where it listens and what it is.
@@ -115,7 +119,7 @@ class Run:
         """
         reasons = []
         for choice in providers.candidates(name, provider):
-            outcome = self._outcome(name, choice, image)
+            outcome = self._outcome(name, choice, options)
             if isinstance(outcome, ServiceDetails):
                 return outcome
             reasons.append(f"{choice}: {outcome}")
@@ -134,9 +138,9 @@ class Run:
                 _reap(self.path)
 
     def _outcome(
-        self, name: ServiceName, provider: ProviderName, image: str | None
+        self, name: ServiceName, provider: ProviderName, options: ServiceOptions
     ) -> ServiceDetails | str:
-        key = f"{name}-{provider}" + (f"-{uuid.uuid5(uuid.NAMESPACE_URL, image)}" if image else "")
+        key = f"{name}-{provider}" + (f"-{options.key}" if options.key else "")
         path = self.path / f"{key}.outcome.json"
         if path.exists():
             return _read(path)
@@ -144,7 +148,7 @@ class Run:
             self._check_open()
             with FileLock(self.path / f"{name}.lock", timeout=_START_LIMIT):
                 if not path.exists():
-                    request = self._request(name, key, image)
+                    request = self._request(name, key, options)
                     _write(path, self._start(request, provider))
                 return _read(path)
         except ProviderError as error:
@@ -156,7 +160,7 @@ class Run:
         if not self.path.is_dir() or (self.path / _CLOSED).exists():
             raise ProviderError("this run is closed")
 
-    def _request(self, name: ServiceName, key: str, image: str | None) -> ServiceRequest:
+    def _request(self, name: ServiceName, key: str, options: ServiceOptions) -> ServiceRequest:
         controller = _controller(self.path) or ProcessMark.current()
         labels = {
             "andamios.harness.run": self.id,
@@ -165,7 +169,7 @@ class Run:
             "andamios.harness.started": controller.started,
             "andamios.harness.machine": controller.machine,
         }
-        return ServiceRequest(name, self.path / key, labels, image)
+        return ServiceRequest(name, self.path / key, labels, options)
 
     def _start(self, request: ServiceRequest, provider: ProviderName) -> ServiceDetails | str:
         _make_folder(request.folder)

@@ -5,7 +5,9 @@ A provider (a container engine, this machine, somebody's address) hands back one
 `ServiceDetails`; everything else in the harness only ever sees that.
 """
 
-from collections.abc import Sequence
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -17,14 +19,15 @@ __all__ = [
     "ProviderName",
     "ServiceDetails",
     "ServiceName",
+    "ServiceOptions",
     "ServiceRequest",
     "ServiceUnavailableError",
 ]
 
-ServiceName: TypeAlias = Literal["postgresql", "mysql", "redis"]
+ServiceName: TypeAlias = Literal["postgresql", "mysql", "mariadb", "redis"]
 ProviderName: TypeAlias = Literal["url", "docker", "local"]
 
-SERVICES: tuple[ServiceName, ...] = ("postgresql", "mysql", "redis")
+SERVICES: tuple[ServiceName, ...] = ("postgresql", "mysql", "mariadb", "redis")
 
 
 @dataclass(frozen=True)
@@ -33,8 +36,8 @@ class ServiceDetails:
     Where a service listens, how to log in, and what it turned out to be.
 
     `flavour` and `version` are what the server itself answered after a real log-in,
-    for example `MariaDB` and `10.11.18` for the service `mysql`; `source` is one
-    line for people.
+    for example `Valkey` and `9.1.2` for the service `redis`; `source` is one line for
+    people.
 
     Example:
         >>> details = ServiceDetails("redis", "127.0.0.1", 6379, password="p", database="0")
@@ -79,18 +82,60 @@ class ServiceDetails:
 
 
 @dataclass(frozen=True)
+class ServiceOptions:
+    """
+    Which server a project wants, where the usual one won't do.
+
+    `image` is a container image, so that only a container engine can give it. `version`
+    is the beginning of a version, such as `18` or `9.7`, whoever gives the service.
+    `settings` are the server's own; they are laid over those of `harness.settings`.
+
+    Example:
+        >>> ServiceOptions().key
+        ''
+        >>> options = ServiceOptions(version="18", settings={"max_connections": "50"})
+        >>> options.key == ServiceOptions(version="18").key
+        False
+    """
+
+    image: str | None = None
+    version: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(
+            self, "settings", {name: str(value) for name, value in self.settings.items()}
+        )
+
+    def fits(self, version: str) -> bool:
+        """Whether a server's version is one that these options allow."""
+        if self.version is None:
+            return True
+        wanted = self.version.split(".")
+        return wanted == version.split(".")[: len(wanted)]
+
+    @property
+    def key(self) -> str:
+        """A name for exactly these options, fit for a file; empty for the defaults."""
+        if self == ServiceOptions():
+            return ""
+        facts = json.dumps([self.image, self.version, sorted(self.settings.items())])
+        return hashlib.sha256(facts.encode()).hexdigest()[:8]
+
+
+@dataclass(frozen=True)
 class ServiceRequest:
     """
     What a provider is asked to start, and for whom.
 
     `folder` is the service's own in the run directory, `labels` say whose run it is,
-    `image` is a container image to use instead of the usual ones.
+    `options` say which server it has to be.
     """
 
     service: ServiceName
     folder: Path
     labels: dict[str, str]
-    image: str | None = None
+    options: ServiceOptions = field(default_factory=ServiceOptions)
 
 
 class ProviderError(Exception):

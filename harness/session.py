@@ -7,12 +7,18 @@ hands them. Nothing is started, not even a directory made, before a test needs a
 
 import contextlib
 import threading
+from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
 
 from harness.runs import Run
-from harness.services import ServiceDetails, ServiceName, ServiceUnavailableError
+from harness.services import (
+    ServiceDetails,
+    ServiceName,
+    ServiceOptions,
+    ServiceUnavailableError,
+)
 
 __all__ = ["BACKENDS", "HarnessSession"]
 
@@ -58,40 +64,53 @@ class HarnessSession:
             self._run = Run.create()
         return self._run
 
-    def service(self, name: ServiceName) -> ServiceDetails:
+    def service(
+        self,
+        name: ServiceName,
+        options: ServiceOptions = ServiceOptions(),  # noqa: B008  it is immutable
+    ) -> ServiceDetails:
         """
         Start a service or join it; blocks until it answers.
+
+        Args:
+            name: The service.
+            options: Which server it has to be; by default the usual one.
+
+        Returns:
+            Where it listens and what it is.
 
         Raises:
             ServiceUnavailableError: No provider can give it.
         """
         try:
-            return self.run.service(name, self.provider)
+            return self.run.service(name, self.provider, options)
         except ServiceUnavailableError as error:
             self.unavailable[name] = str(error)
             raise
 
     def has(self, name: ServiceName) -> bool:
-        """Whether a service can be had; starts it if nobody did. Blocks."""
+        """Whether a service is there, or can be had; starts it if nobody did. Blocks."""
+        if any(details.name == name for details in self.run.started()):
+            return True
         try:
             self.service(name)
         except ServiceUnavailableError:
             return False
         return True
 
-    def start_ahead(self, names: set[ServiceName]) -> None:
+    def start_ahead(self, wanted: Mapping[ServiceName, ServiceOptions]) -> None:
         """Begin to start services in the background, all at once, without waiting."""
         run = self.run
         with contextlib.suppress(ImportError):
             # Threads that import it at the same time would see it half imported.
             import harness.containers.docker  # noqa: F401, PLC0415  slow, and optional
-        for name in names:
+        for name, options in wanted.items():
             # Outcomes are written down by the run, errors too: a test meets them there.
-            threading.Thread(target=self._try, args=(run, name), daemon=True).start()
+            threading.Thread(target=self._try, args=(run, name, options), daemon=True).start()
 
-    def _try(self, run: Run, name: ServiceName) -> None:
+    def _try(self, run: Run, name: ServiceName, options: ServiceOptions) -> None:
         try:
-            run.service(name, self.provider)
+            run.service(name, self.provider, options)
         except ServiceUnavailableError as error:
             self.unavailable[name] = str(error)
 

@@ -5,9 +5,11 @@ They trade safety after a crash for speed, so they are right for isolated tests 
 wrong for fault and benchmark runs.
 """
 
-__all__ = ["MYSQL", "POSTGRESQL", "REDIS"]
+from harness.services import ProviderError, ServiceName, ServiceOptions
 
-POSTGRESQL: dict[str, str] = {
+__all__ = ["USUAL", "settings_of"]
+
+_POSTGRESQL = {
     "fsync": "off",
     "full_page_writes": "off",
     "synchronous_commit": "off",
@@ -17,7 +19,7 @@ POSTGRESQL: dict[str, str] = {
     "timezone": "UTC",
 }
 
-MYSQL: dict[str, str] = {
+_MYSQL = {
     "max-connections": "300",
     "innodb-flush-log-at-trx-commit": "0",
     "innodb-doublewrite": "0",
@@ -31,9 +33,43 @@ MYSQL: dict[str, str] = {
     "innodb-use-native-aio": "0",
 }
 
-REDIS: dict[str, str] = {
+_REDIS = {
     "save": "",
     "appendonly": "no",
     # More than the usual 16, so that each worker of a large machine gets one of its own.
     "databases": "128",
 }
+
+USUAL: dict[ServiceName, dict[str, str]] = {
+    "postgresql": _POSTGRESQL,
+    "mysql": _MYSQL,
+    "mariadb": _MYSQL,
+    "redis": _REDIS,
+}
+
+# What decides where a server listens, who may log in, and where its data is.
+_OURS = {"bind", "bind-address", "data-directory", "datadir", "dir", "init-file"}
+_OURS |= {"listen-addresses", "port", "requirepass", "socket", "unix-socket-directories"}
+
+
+def settings_of(service: ServiceName, options: ServiceOptions) -> dict[str, str]:
+    """
+    Lay a project's settings over the usual ones.
+
+    Args:
+        service: Whose settings.
+        options: The project's options.
+
+    Returns:
+        Values by name, as the server writes its names.
+
+    Raises:
+        ProviderError: One of them is for the harness to decide.
+    """
+    chosen = dict(USUAL[service])
+    for name, value in options.settings.items():
+        if name.replace("_", "-") in _OURS:
+            raise ProviderError(f"the setting {name} is the harness's own: leave it out")
+        # All but PostgreSQL write a dash where the same name has an underscore elsewhere.
+        chosen[name if service == "postgresql" else name.replace("_", "-")] = value
+    return chosen

@@ -21,18 +21,21 @@ from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient, get_docker_host
 
-from harness.containers import mysql, postgresql, redis
+from harness.answers import checked
+from harness.containers import mariadb, mysql, postgresql, redis
 from harness.containers.images import choose_image
 from harness.containers.recipe import Recipe
 from harness.probes import wait_until_ready
 from harness.processes import ProcessMark
 from harness.services import ProviderError, ServiceDetails, ServiceName, ServiceRequest
+from harness.settings import settings_of
 
 __all__ = ["RECIPES", "engine", "remove", "start", "sweep"]
 
 RECIPES: dict[ServiceName, Recipe] = {
     "postgresql": postgresql.RECIPE,
     "mysql": mysql.RECIPE,
+    "mariadb": mariadb.RECIPE,
     "redis": redis.RECIPE,
 }
 _ANSWER_LIMIT = 20
@@ -103,7 +106,7 @@ def start(request: ServiceRequest) -> ServiceDetails:
         _remove_orphans(client)
         image = choose_image(client, recipe, request)
         password = secrets.token_hex(8)
-        container = _container(recipe, image, password, request.labels)
+        container = _container(recipe, image, password, request)
         with contextlib.closing(container.get_docker_client().client):
             container.start()
             login = ServiceDetails(
@@ -115,12 +118,15 @@ def start(request: ServiceRequest) -> ServiceDetails:
                 provider="docker",
                 source=f"docker image {image}",
             )
-            return wait_until_ready(login, _watch(container), limit=_READY_LIMIT)
+            answer = wait_until_ready(login, _watch(container), limit=_READY_LIMIT)
+            return checked(answer, request)
 
 
 def _container(
-    recipe: Recipe, image: str, password: str, labels: dict[str, str]
+    recipe: Recipe, image: str, password: str, request: ServiceRequest
 ) -> DockerContainer:
+    labels = request.labels
+    settings = settings_of(request.service, request.options)
     container = DockerContainer(
         image,
         docker_client_kw={"timeout": _ANSWER_LIMIT},
@@ -130,7 +136,7 @@ def _container(
         # Parallel queries share memory through it, and 64 MB is soon full.
         shm_size="256m",
     )
-    container.with_command(recipe.command(password))
+    container.with_command(recipe.command(password, settings))
     container.with_tmpfs_mount(recipe.data, "size=2g,mode=1777")
     # A pair of address and port is what the engine's library takes, whatever the type says.
     ports = cast("dict[str, Any]", container.ports)

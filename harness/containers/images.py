@@ -37,7 +37,7 @@ def choose_image(client: docker.DockerClient, recipe: Recipe, request: ServiceRe
         ProviderError: None is here and none can be pulled.
     """
     variable = f"ANDAMIOS_HARNESS_{request.service.upper()}_IMAGE"
-    wanted = request.image or os.environ.get(variable)
+    wanted = request.options.image or os.environ.get(variable)
     for image in [wanted] if wanted else [recipe.official, recipe.own]:
         if has_image(client, image):
             return image

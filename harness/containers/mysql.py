@@ -1,7 +1,8 @@
 """MySQL in a container."""
 
+from collections.abc import Mapping
+
 from harness.containers.recipe import Recipe
-from harness.settings import MYSQL
 
 __all__ = ["RECIPE"]
 
@@ -12,8 +13,8 @@ def _environment(password: str) -> dict[str, str]:
     return {"MYSQL_ROOT_PASSWORD": password, "MYSQL_DATABASE": _DATABASE}
 
 
-def _command(_password: str) -> list[str]:
-    options = [f"--{name}={value}" for name, value in MYSQL.items()]
+def _command(_password: str, settings: Mapping[str, str]) -> list[str]:
+    options = [f"--{name}={value}" for name, value in settings.items()]
     return ["mysqld", *options, "--mysqlx=OFF", "--secure-file-priv=NULL"]
 
 

@@ -1,7 +1,8 @@
 """PostgreSQL in a container."""
 
+from collections.abc import Mapping
+
 from harness.containers.recipe import Recipe
-from harness.settings import POSTGRESQL
 
 __all__ = ["RECIPE"]
 
@@ -19,8 +20,8 @@ def _environment(password: str) -> dict[str, str]:
     }
 
 
-def _command(_password: str) -> list[str]:
-    options = [part for name, value in POSTGRESQL.items() for part in ("-c", f"{name}={value}")]
+def _command(_password: str, settings: Mapping[str, str]) -> list[str]:
+    options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     return ["postgres", *options]
 
 

@@ -1,6 +1,6 @@
 """What has to be known about a service to run it in a container."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 __all__ = ["Recipe"]
@@ -12,7 +12,8 @@ class Recipe:
     How to run one service.
 
     The project's `own` image takes the same environment as the `official` one. `data`
-    is the folder that is kept in memory; `environment` and `command` take the password.
+    is the folder that is kept in memory; `environment` and `command` take the password, and the
+    latter the server's settings.
     """
 
     official: str
@@ -22,4 +23,4 @@ class Recipe:
     user: str
     database: str
     environment: Callable[[str], dict[str, str]]
-    command: Callable[[str], list[str]]
+    command: Callable[[str, Mapping[str, str]], list[str]]

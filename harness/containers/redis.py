@@ -1,7 +1,8 @@
 """Redis in a container."""
 
+from collections.abc import Mapping
+
 from harness.containers.recipe import Recipe
-from harness.settings import REDIS
 
 __all__ = ["RECIPE"]
 
@@ -10,9 +11,9 @@ def _environment(_password: str) -> dict[str, str]:
     return {}
 
 
-def _command(password: str) -> list[str]:
-    settings = REDIS | {"requirepass": password}
-    options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+def _command(password: str, settings: Mapping[str, str]) -> list[str]:
+    chosen = {**settings, "requirepass": password}
+    options = [part for name, value in chosen.items() for part in (f"--{name}", value)]
     return ["redis-server", *options]
 
 

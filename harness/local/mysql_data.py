@@ -9,23 +9,25 @@ import os
 import shutil
 from dataclasses import dataclass
 from functools import partial
+from itertools import product
 from pathlib import Path
 
 from harness.local.cache import cached
 from harness.local.server import run_command
 from harness.services import ProviderError
-from harness.settings import MYSQL
+from harness.settings import USUAL
 
 __all__ = ["Binaries", "fresh_data"]
 
 _INITIALISE_LIMIT = 120.0
+# Version 11 calls the files with {} after itself.
 _MARIADB_TABLES = (
-    "mysql_system_tables.sql",
-    "mysql_performance_tables.sql",
-    "mysql_system_tables_data.sql",
+    "{}_system_tables.sql",
+    "{}_performance_tables.sql",
+    "{}_system_tables_data.sql",
     "fill_help_tables.sql",
     "maria_add_gis_sp_bootstrap.sql",
-    "mysql_sys_schema.sql",
+    "{}_sys_schema.sql",
 )
 
 
@@ -43,6 +45,11 @@ class Binaries:
     is_mariadb: bool
     version: str
     source: str
+
+    @property
+    def flavour(self) -> str:
+        """What it is: `MySQL` or `MariaDB`."""
+        return "MariaDB" if self.is_mariadb else "MySQL"
 
     def options(self, data: Path) -> list[str]:
         """Write the options that running and initialising have in common."""
@@ -73,8 +80,9 @@ def fresh_data(binaries: Binaries, folder: Path) -> Path:
     Raises:
         ProviderError: The server couldn't initialise one.
     """
-    flavour = "mariadb" if binaries.is_mariadb else "mysql"
-    pristine = cached(f"data-{flavour}-{binaries.version}", partial(_initialise, binaries))
+    pristine = cached(
+        f"data-{binaries.flavour.lower()}-{binaries.version}", partial(_initialise, binaries)
+    )
     data = folder / "data"
     shutil.rmtree(data, ignore_errors=True)
     shutil.copytree(pristine / "data", data)
@@ -83,7 +91,7 @@ def fresh_data(binaries: Binaries, folder: Path) -> Path:
 
 def _initialise(binaries: Binaries, folder: Path) -> None:
     data = folder / "data"
-    settings = [f"--{name}={value}" for name, value in MYSQL.items()]
+    settings = [f"--{name}={value}" for name, value in USUAL["mysql"].items()]
     command = [*binaries.command, *binaries.options(data), *settings]
     if binaries.is_mariadb:
         data.mkdir(mode=0o700)
@@ -97,10 +105,11 @@ def _initialise(binaries: Binaries, folder: Path) -> None:
 
 
 def _mariadb_tables(binaries: Binaries) -> str:
-    for place in ("share/mysql", "share/mariadb", "share"):
-        folder = binaries.base / place
-        if (folder / _MARIADB_TABLES[0]).exists():
-            lines = "".join((folder / name).read_text() for name in _MARIADB_TABLES).splitlines()
+    places = ("share/mysql", "share/mariadb", "share")
+    for place, name in product(places, ("mariadb", "mysql")):
+        files = [binaries.base / place / file.format(name) for file in _MARIADB_TABLES]
+        if files[0].exists():
+            lines = "".join(file.read_text() for file in files).splitlines()
             # Accounts that are bound to the name of the machine where this happens to run.
             lasting = [line for line in lines if "@current_hostname" not in line]
             return "\n".join(["CREATE DATABASE mysql;", "USE mysql;", *lasting, ""])

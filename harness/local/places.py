@@ -8,17 +8,19 @@ from which a server starts is taken.
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
-from harness.local import mysql, postgresql, redis
+from harness.answers import checked
+from harness.local import mariadb, mysql, postgresql, redis
 from harness.local.server import end_servers
 from harness.services import ProviderError, ServiceDetails, ServiceName, ServiceRequest
 
-__all__ = ["STARTERS", "start"]
+__all__ = ["STARTERS", "Starter", "start"]
 
-_Starter: TypeAlias = Callable[[ServiceRequest], ServiceDetails]
+Starter: TypeAlias = Callable[[ServiceRequest], ServiceDetails]
 
-STARTERS: dict[ServiceName, Callable[[], Iterable[_Starter]]] = {
+STARTERS: dict[ServiceName, Callable[[], Iterable[Starter]]] = {
     "postgresql": postgresql.starters,
     "mysql": mysql.starters,
+    "mariadb": mariadb.starters,
     "redis": redis.starters,
 }
 
@@ -36,10 +38,12 @@ def start(request: ServiceRequest) -> ServiceDetails:
     Raises:
         ProviderError: None of the places gave a server; the message names each.
     """
+    if request.options.image:
+        raise ProviderError(f"only a container engine runs the image {request.options.image}")
     reasons = []
     for starter in STARTERS[request.service]():
         try:
-            return starter(request)
+            return checked(starter(request), request)
         except ProviderError as error:
             end_servers(request.folder)
             reasons.append(str(error))

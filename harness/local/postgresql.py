@@ -10,10 +10,11 @@ from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
+from harness.answers import check_answer
 from harness.local.cache import cached
 from harness.local.server import Server, give, run_command, serve, server_user
 from harness.services import ProviderError, ServiceDetails, ServiceRequest
-from harness.settings import POSTGRESQL
+from harness.settings import settings_of
 
 __all__ = ["start_wheel", "starters"]
 
@@ -31,30 +32,34 @@ def starters() -> Iterable[partial[ServiceDetails]]:
         newest version first.
     """
     for version, folder in _installed():
-        yield partial(_start, folder, f"binaries in {folder} ({version})")
+        yield partial(_start, folder, _written(version), f"binaries in {folder}")
     yield partial(start_wheel)
 
 
-def _installed() -> list[tuple[int, Path]]:
-    found: dict[Path, int] = {}
+def _installed() -> list[tuple[tuple[int, ...], Path]]:
+    found: dict[Path, tuple[int, ...]] = {}
     on_path = shutil.which("postgres")
     folders = [Path(on_path).resolve().parent] if on_path else []
     for folder in (*folders, *_VERSIONED.glob("*/bin")):
         version = _version(folder)
-        if version >= _OLDEST:
+        if version >= (_OLDEST,):
             found.setdefault(folder, version)
     return sorted(((version, folder) for folder, version in found.items()), reverse=True)
 
 
-def _version(folder: Path) -> int:
+def _version(folder: Path) -> tuple[int, ...]:
     if not (folder / "initdb").exists():
-        return 0
+        return ()
     try:
         answer = run_command([str(folder / "postgres"), "--version"], limit=10)
     except ProviderError:
-        return 0
-    match = re.search(r"\d+", answer)
-    return int(match[0]) if match else 0
+        return ()
+    match = re.search(r"\d+(\.\d+)*", answer)
+    return tuple(int(part) for part in match[0].split(".")) if match else ()
+
+
+def _written(version: tuple[int, ...]) -> str:
+    return ".".join(str(part) for part in version)
 
 
 def start_wheel(request: ServiceRequest) -> ServiceDetails:
@@ -82,7 +87,7 @@ def start_wheel(request: ServiceRequest) -> ServiceDetails:
     if user and not _may_run(folder / "postgres", user):
         copy = cached(f"{_WHEEL}-{version}", partial(_copy_wheel, package))
         folder = copy / package.name / "pginstall" / "bin"
-    return _start(folder, f"wheel {_WHEEL} {version}", request)
+    return _start(folder, version, f"wheel {_WHEEL} {version}", request)
 
 
 def _may_run(program: Path, user: str) -> bool:
@@ -102,7 +107,9 @@ def _copy_wheel(package: Path, target: Path) -> None:
         path.chmod(path.stat().st_mode | (0o555 if path.is_dir() else 0o444))
 
 
-def _start(folder: Path, source: str, request: ServiceRequest) -> ServiceDetails:
+def _start(folder: Path, version: str, source: str, request: ServiceRequest) -> ServiceDetails:
+    # Known before anything is made for it, so that another place can be tried at once.
+    check_answer("PostgreSQL", version, source, request)
     user = server_user("postgres")
     password = secrets.token_hex(8)
     data = _initialise(folder, request.folder, password, user)
@@ -116,7 +123,8 @@ def _start(folder: Path, source: str, request: ServiceRequest) -> ServiceDetails
         source=source,
     )
     # Unix sockets are off, as their path has a length limit that a run may exceed.
-    settings = POSTGRESQL | {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
+    settings = settings_of("postgresql", request.options)
+    settings |= {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def command(port: int) -> list[str]:

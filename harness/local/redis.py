@@ -13,7 +13,7 @@ from pathlib import Path
 from harness.local.cache import cached
 from harness.local.server import Server, serve
 from harness.services import ProviderError, ServiceDetails, ServiceRequest
-from harness.settings import REDIS
+from harness.settings import settings_of
 
 __all__ = ["starters"]
 
@@ -55,7 +55,7 @@ def _copy(program: Path, target: Path) -> None:
 
 def _start(program: Path, source: str, request: ServiceRequest) -> ServiceDetails:
     password = secrets.token_hex(8)
-    settings = REDIS | {
+    settings = settings_of("redis", request.options) | {
         "bind": "127.0.0.1",
         "dir": str(request.folder),
         "requirepass": password,

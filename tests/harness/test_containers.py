@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from harness import Run, ServiceUnavailableError, images
+from harness import Run, ServiceOptions, ServiceUnavailableError, images
 from harness.__main__ import main
-from harness.services import ProviderError, ServiceName
+from harness.services import SERVICES, ProviderError, ServiceName
 
 docker = pytest.importorskip("harness.containers.docker", exc_type=ImportError)
-
-SERVICES: list[ServiceName] = ["postgresql", "mysql", "redis"]
 
 
 @pytest.fixture
@@ -51,7 +49,7 @@ def test_each_service_lets_us_in(client: Any, run: Run, service: ServiceName) ->
     """A real log-in tells flavour and version; one container is there, and gone after close."""
     details = start(run, service)
     assert "docker" == details.provider
-    assert details.flavour in {"PostgreSQL", "MySQL", "Redis"}
+    assert details.flavour in {"PostgreSQL", "MySQL", "MariaDB", "Redis"}
     assert details.source.startswith("docker image ")
     assert 1 == len(containers_of(client, run.id))
     run.close()
@@ -95,7 +93,7 @@ def test_a_container_of_a_killed_run_is_swept(client: Any, tmp_path: Path) -> No
 def test_an_image_that_nobody_has(client: Any, run: Run) -> None:
     """The image is named; nothing waits for a registry that doesn't answer."""
     with pytest.raises(ServiceUnavailableError, match="andamios/none:1 can't be pulled") as caught:
-        run.service("redis", "docker", image="andamios/none:1")
+        run.service("redis", "docker", ServiceOptions(image="andamios/none:1"))
     assert "\n" not in str(caught.value)
     assert [] == containers_of(client, run.id)
 
@@ -105,7 +103,7 @@ def test_an_image_that_is_no_server(client: Any, run: Run) -> None:
     if not client.images.list("debian:sid-slim"):
         pytest.skip("debian:sid-slim is not here")
     with pytest.raises(ServiceUnavailableError, match="redis-server"):
-        run.service("redis", "docker", image="debian:sid-slim")
+        run.service("redis", "docker", ServiceOptions(image="debian:sid-slim"))
     assert [] == containers_of(client, run.id)
 
 
@@ -131,7 +129,7 @@ def test_images_build_without_an_engine(
 def test_images_build_of_something_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong name is answered with the right ones."""
     assert 1 == main(["images", "build", "oracle"])
-    assert "use postgresql, mysql, redis" in capsys.readouterr().err
+    assert "use postgresql, mysql, mariadb, redis" in capsys.readouterr().err
 
 
 def test_images_that_are_up_to_date(client: Any, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,7 +137,7 @@ def test_images_that_are_up_to_date(client: Any, capsys: pytest.CaptureFixture[s
     if not all(images.is_current(client, service) for service in SERVICES):
         pytest.skip("the images have not been built here: python -m harness images build")
     assert 0 == main(["images", "build"])
-    assert 3 == capsys.readouterr().out.count("up to date")
+    assert len(SERVICES) == capsys.readouterr().out.count("up to date")
 
 
 def test_the_digest_follows_the_recipe(tmp_path: Path) -> None:

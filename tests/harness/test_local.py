@@ -4,24 +4,25 @@ import asyncio
 import socket
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from pathlib import Path
 
 import pytest
 
 from harness import Run, ServiceDetails, ServiceUnavailableError
-from harness.local import mysql, places, postgresql
+from harness.local import mariadb, mysql, places, postgresql
 from harness.local import server as local_server
-from harness.local.packages import Packages
+from harness.local.places import Starter
 from harness.local.server import Server, end_servers, run_command, serve
 from harness.processes import ProcessMark, end_process
-from harness.services import ProviderError, ServiceName
-from harness.settings import POSTGRESQL
+from harness.services import SERVICES, ProviderError, ServiceName
+from harness.settings import USUAL
 
 FLAVOURS = {
     "postgresql": {"PostgreSQL"},
-    "mysql": {"MySQL", "MariaDB"},
+    "mysql": {"MySQL"},
+    "mariadb": {"MariaDB"},
     "redis": {"Redis", "Valkey"},
 }
 
@@ -41,7 +42,7 @@ def start(run: Run, service: ServiceName) -> ServiceDetails:
         pytest.skip(str(error))
 
 
-@pytest.mark.parametrize("service", ["postgresql", "mysql", "redis"])
+@pytest.mark.parametrize("service", SERVICES)
 def test_each_service_lets_us_in(run: Run, service: ServiceName) -> None:
     """A real log-in tells flavour and version; the server listens to this machine alone."""
     details = start(run, service)
@@ -60,11 +61,11 @@ def test_postgresql_of_the_wheel(run: Run, monkeypatch: pytest.MonkeyPatch) -> N
         connection = await asyncpg.connect(details.url(), ssl=False)
         try:
             await connection.execute("CREATE DATABASE other")
-            return [await connection.fetchval(f"SHOW {name}") for name in POSTGRESQL]
+            return [await connection.fetchval(f"SHOW {name}") for name in USUAL["postgresql"]]
         finally:
             await connection.close()
 
-    assert list(POSTGRESQL.values()) == asyncio.run(settings())
+    assert list(USUAL["postgresql"].values()) == asyncio.run(settings())
     assert "wheel" in details.source
 
 
@@ -76,12 +77,19 @@ def test_wheel_that_the_server_cannot_read(run: Run, monkeypatch: pytest.MonkeyP
     assert "PostgreSQL" == start(run, "postgresql").flavour
 
 
-@pytest.mark.parametrize("packages", list(mysql.PACKAGES), ids=str)
-def test_mysql_of_packages(run: Run, monkeypatch: pytest.MonkeyPatch, packages: Packages) -> None:
+@pytest.mark.parametrize(
+    ("service", "starters"), [("mysql", mysql.starters), ("mariadb", mariadb.starters)]
+)
+def test_servers_of_packages(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    service: ServiceName,
+    starters: Callable[[], Iterable[Starter]],
+) -> None:
     """Both servers come from packages, say which they are, and let databases be made."""
     aiomysql = pytest.importorskip("aiomysql")
-    monkeypatch.setitem(places.STARTERS, "mysql", lambda: [mysql.from_packages(packages)])
-    details = start(run, "mysql")
+    monkeypatch.setitem(places.STARTERS, service, lambda: list(starters())[-1:])
+    details = start(run, service)
 
     async def create_database() -> None:
         connection = await aiomysql.connect(
@@ -95,7 +103,8 @@ def test_mysql_of_packages(run: Run, monkeypatch: pytest.MonkeyPatch, packages: 
             connection.close()
 
     asyncio.run(create_database())
-    assert ("MariaDB" if "mariadb" in str(packages) else "MySQL") == details.flavour
+    assert details.flavour in FLAVOURS[service]
+    assert details.source.startswith("packages ")
 
 
 def test_a_port_that_is_taken(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -81,7 +81,7 @@ def processes_of(pytester: pytest.Pytester) -> list[str]:
     ("option", "known"),
     [
         ("--harness-backends=sqlite,oracle", "sqlite, postgresql, mysql"),
-        ("--harness-require=oracle", "postgresql, mysql, redis"),
+        ("--harness-require=oracle", "postgresql, mysql, mariadb, redis"),
     ],
 )
 def test_unknown_names(inner: Inner, option: str, known: str) -> None:

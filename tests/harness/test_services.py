@@ -83,5 +83,5 @@ def test_unknown_names(run: Run) -> None:
     """A wrong word is answered with the right ones."""
     with pytest.raises(ServiceUnavailableError, match="use auto, url, docker, local"):
         run.service("redis", "podman")
-    with pytest.raises(ServiceUnavailableError, match="use postgresql, mysql, redis"):
+    with pytest.raises(ServiceUnavailableError, match="use postgresql, mysql, mariadb, redis"):
         run.service("oracle")  # type: ignore[arg-type]
