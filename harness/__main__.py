@@ -71,7 +71,7 @@ def _build_images(options: argparse.Namespace) -> None:
 
 
 def _sweep(_options: argparse.Namespace) -> None:
-    from harness.runs import sweep  # noqa: PLC0415  an extra
+    from harness.sweeping import sweep  # noqa: PLC0415  an extra
 
     swept = sweep()
     _say(f"swept {len(swept)} run(s)" + "".join(f"\n  {name}" for name in swept))

@@ -35,6 +35,7 @@ from harness.fixtures.services import (
 )
 from harness.fixtures.session import db_session
 from harness.fixtures.threads import ended_threads
+from harness.options import check_contradictions
 from harness.report import RunReport, header
 from harness.services import SERVICES
 from harness.session import BACKENDS, RUN_PATH, HarnessSession
@@ -93,6 +94,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help=f"run only on these backends (default: all of {', '.join(BACKENDS)})",
     )
     group.addoption(
+        "--harness-keep",
+        action="store_true",
+        help="use servers that go on running for the next run: python -m harness status, down",
+    )
+    group.addoption(
+        "--harness-keep-failed",
+        action="store_true",
+        help="keep the databases of tests that fail, ten at most, and the servers they are on",
+    )
+    group.addoption(
         "--harness-report",
         metavar="FOLDER",
         default=None,
@@ -107,6 +118,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     _check_names(config, "harness_require", SERVICES)
     _check_names(config, "harness_backends", BACKENDS)
+    check_contradictions(config)
     # Engines that tests build would otherwise choose the loop of the whole process.
     os.environ.setdefault("ANDAMIOS_UVLOOP", "0")
     if HarnessSession.of(config).is_controller:

@@ -4,24 +4,29 @@ A test run: what was started for it, once, however many processes take part.
 The controller makes a run directory; workers join it by its path. Whoever needs a
 service first starts it under a file lock and writes down the outcome, good or bad; all
 others read that. The controller stops everything, and a run whose controller was killed
-is swept by the next one.
+is swept by the next one. Servers of the kept run are used, and outlive this one.
 """
 
 import contextlib
 import json
-import os
 import shutil
-import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Self
 
 from filelock import FileLock, Timeout
 
-from harness import providers
+from harness import providers, starting
+from harness.dropping import address_of
+from harness.folders import base_folder, explained, make_folder
+from harness.journal import Journal, Start
+from harness.kept import KeptRun
+from harness.ledger import Ledger
+from harness.outcomes import Outcome, outcome_key, outcomes, read_outcome, write_outcome
 from harness.processes import ProcessMark
 from harness.services import (
     SERVICES,
@@ -33,11 +38,10 @@ from harness.services import (
     ServiceRequest,
     ServiceUnavailableError,
 )
+from harness.sweeping import CLOSED, CONTROLLER, controller_of, own_servers, reap, sweep
 
-__all__ = ["Run", "sweep"]
+__all__ = ["Run"]
 
-_CONTROLLER = "controller.json"
-_CLOSED = "closed"
 _START_LIMIT = 600.0
 _CLOSE_LIMIT = 5.0
 
@@ -52,43 +56,57 @@ class Run:
         []
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, keep: bool = False) -> None:
         self.path = path
         self.id = path.name
+        self.ledger = Ledger(path)
+        self.kept = KeptRun(path.parent)
+        self._keep = keep
+        self._journal = Journal(path)
 
     @classmethod
-    def create(cls, base_dir: Path | str | None = None) -> Self:
+    def create(cls, base_dir: Path | str | None = None, *, keep: bool = False) -> Self:
         """
         Begin a run whose controller is this process, and sweep runs that were killed.
 
         Args:
             base_dir: The folder of all runs; by default one in the temporary folder.
+            keep: Whether to use servers of the kept run, which go on running.
 
         Returns:
             The run; `close` it in the end.
+
+        Raises:
+            RunFolderError: The folder can't be made or written to.
         """
-        base = _base(base_dir)
+        base = base_folder(base_dir)
         sweep(base)
-        run = cls(base / uuid.uuid4().hex[:12])
+        run = cls(base / uuid.uuid4().hex[:12], keep=keep)
         # Renamed into place, so that a sweep never sees a run without its controller.
         draft = base / f".{run.id}"
-        _make_folder(draft)
-        (draft / _CONTROLLER).write_text(json.dumps(asdict(ProcessMark.current())))
-        draft.rename(run.path)
+        try:
+            with explained(base):
+                make_folder(draft)
+                (draft / CONTROLLER).write_text(json.dumps(asdict(ProcessMark.current())))
+                draft.rename(run.path)
+        except ProviderError:
+            shutil.rmtree(draft, ignore_errors=True)
+            raise
         return run
 
     @classmethod
-    def join(cls, path: Path | str) -> Self:
+    def join(cls, path: Path | str, *, keep: bool = False) -> Self:
         """
         Take part in a run that another process created.
 
         Args:
             path: The `path` of that run.
+            keep: As it was given to `create`.
 
         Returns:
             The run; only its controller closes it.
         """
-        return cls(Path(path))
+        return cls(Path(path), keep=keep)
 
     def __enter__(self) -> Self:
         return self
@@ -117,8 +135,11 @@ class Run:
             ServiceUnavailableError: No provider can give it. The failure is written
                 down too, so that it is found out once a run.
         """
+        choices = providers.candidates(name, provider)
+        if self._keep:
+            choices = self.kept.known_first(name, choices, options)
         reasons = []
-        for choice in providers.candidates(name, provider):
+        for choice in choices:
             outcome = self._outcome(name, choice, options)
             if isinstance(outcome, ServiceDetails):
                 return outcome
@@ -126,42 +147,76 @@ class Run:
         raise ServiceUnavailableError(name, reasons)
 
     def started(self) -> list[ServiceDetails]:
-        """Return the services that have been started so far, by name."""
-        found = (_read(path) for path in sorted(self.path.glob("*.outcome.json")))
+        """Return the services that this run uses so far, by name."""
+        found = outcomes(self.path).values()
         return [outcome for outcome in found if isinstance(outcome, ServiceDetails)]
+
+    def starts(self) -> list[Start]:
+        """Return each real start of a server for this run, first one first."""
+        return self._journal.starts()
+
+    def owns(self, url: str) -> bool:
+        """Whether the server of a database ends with this run."""
+        return address_of(url) in own_servers(self.path)
 
     def close(self) -> None:
         """Stop everything that was started in this run and remove its directory."""
         if self.path.exists():
-            (self.path / _CLOSED).touch()
+            # A full disk is no reason to leave servers behind.
+            with contextlib.suppress(OSError):
+                (self.path / CLOSED).touch()
             with self._starts_finished():
-                _reap(self.path)
+                reap(self.path)
 
     def _outcome(
         self, name: ServiceName, provider: ProviderName, options: ServiceOptions
-    ) -> ServiceDetails | str:
-        key = f"{name}-{provider}" + (f"-{options.key}" if options.key else "")
-        path = self.path / f"{key}.outcome.json"
-        if path.exists():
-            return _read(path)
+    ) -> Outcome:
+        key = outcome_key(name, provider, options)
+        known = read_outcome(self.path, key)
+        if known is not None:
+            return known
         try:
             self._check_open()
-            with FileLock(self.path / f"{name}.lock", timeout=_START_LIMIT):
-                if not path.exists():
-                    request = self._request(name, key, options)
-                    _write(path, self._start(request, provider))
-                return _read(path)
-        except ProviderError as error:
-            return str(error)
+            with (
+                explained(self.path),
+                FileLock(self.path / f"{name}.lock", timeout=_START_LIMIT),
+            ):
+                return read_outcome(self.path, key) or self._find_out(name, provider, options)
         except Timeout:
             return f"waited {_START_LIMIT:.0f} s for another process to start {name}"
+        except ProviderError as error:
+            return str(error)
+
+    def _find_out(
+        self, name: ServiceName, provider: ProviderName, options: ServiceOptions
+    ) -> Outcome:
+        key = outcome_key(name, provider, options)
+        try:
+            if self._keep and provider != "url":
+                details = self.kept.service(name, provider, options, journal=self._journal.add)
+                self._record(key, details)
+                return details
+            return starting.start(
+                self._request(name, key, options),
+                provider,
+                record=partial(self._record, key),
+                journal=self._journal.add,
+            )
+        except ProviderError as error:
+            self._check_open()
+            write_outcome(self.path, key, str(error))
+            return str(error)
 
     def _check_open(self) -> None:
-        if not self.path.is_dir() or (self.path / _CLOSED).exists():
+        if not self.path.is_dir() or (self.path / CLOSED).exists():
             raise ProviderError("this run is closed")
 
+    def _record(self, key: str, details: ServiceDetails) -> None:
+        self._check_open()
+        write_outcome(self.path, key, details)
+
     def _request(self, name: ServiceName, key: str, options: ServiceOptions) -> ServiceRequest:
-        controller = _controller(self.path) or ProcessMark.current()
+        controller = controller_of(self.path) or ProcessMark.current()
         labels = {
             "andamios.harness.run": self.id,
             "andamios.harness.service": key,
@@ -171,19 +226,6 @@ class Run:
         }
         return ServiceRequest(name, self.path / key, labels, options)
 
-    def _start(self, request: ServiceRequest, provider: ProviderName) -> ServiceDetails | str:
-        _make_folder(request.folder)
-        try:
-            details = providers.start(request, provider)
-            self._check_open()
-        except ProviderError as error:
-            providers.stop(request, provider)
-            return str(error)
-        except BaseException:
-            providers.stop(request, provider)
-            raise
-        return details
-
     @contextlib.contextmanager
     def _starts_finished(self) -> Iterator[None]:
         """Let a start under way see that the run is closed; don't wait for it forever."""
@@ -191,79 +233,6 @@ class Run:
         with contextlib.ExitStack() as held:
             for name in SERVICES:
                 patience = max(0.0, deadline - time.monotonic())
-                with contextlib.suppress(Timeout):
+                with contextlib.suppress(Timeout, OSError):
                     held.enter_context(FileLock(self.path / f"{name}.lock", timeout=patience))
             yield
-
-
-def sweep(base_dir: Path | str | None = None) -> list[str]:
-    """
-    Stop what is left of runs whose controller has ended without closing them.
-
-    Args:
-        base_dir: The folder of all runs; by default one in the temporary folder.
-
-    Returns:
-        The ids of the runs swept.
-    """
-    base = _base(base_dir)
-    swept = []
-    with contextlib.suppress(Timeout), FileLock(base / "sweep.lock", timeout=_CLOSE_LIMIT):
-        for path in sorted(base.iterdir()):
-            controller = _controller(path)
-            if controller is not None and controller.is_gone():
-                _reap(path)
-                swept.append(path.name)
-    return swept
-
-
-def _reap(path: Path) -> None:
-    (path / _CLOSED).touch()
-    for folder in sorted(path.iterdir()):
-        if folder.is_dir():
-            provider: ProviderName = "docker" if "-docker" in folder.name else "local"
-            labels = {"andamios.harness.run": path.name, "andamios.harness.service": folder.name}
-            providers.stop(ServiceRequest("redis", folder, labels), provider)
-    shutil.rmtree(path, ignore_errors=True)
-
-
-def _base(base_dir: Path | str | None) -> Path:
-    if base_dir is not None:
-        base = Path(base_dir).resolve()
-        base.mkdir(parents=True, exist_ok=True)
-        return base
-    base = Path(tempfile.gettempdir()).resolve() / f"andamios-harness-{os.getuid()}"
-    base.mkdir(exist_ok=True)
-    if base.stat().st_uid != os.getuid():
-        raise PermissionError(f"{base} belongs to another user: set TMPDIR to a folder of yours")
-    return _make_folder(base)
-
-
-def _make_folder(path: Path) -> Path:
-    path.mkdir(exist_ok=True)
-    # A server that refuses to be root runs as another user, who has to get through.
-    path.chmod(0o711)
-    return path
-
-
-def _controller(path: Path) -> ProcessMark | None:
-    try:
-        return ProcessMark(**json.loads((path / _CONTROLLER).read_text()))
-    except (OSError, ValueError, TypeError):
-        return None
-
-
-def _read(path: Path) -> ServiceDetails | str:
-    content = json.loads(path.read_text())
-    return ServiceDetails(**content["details"]) if "details" in content else content["reason"]
-
-
-def _write(path: Path, outcome: ServiceDetails | str) -> None:
-    if isinstance(outcome, ServiceDetails):
-        content: dict[str, object] = {"details": asdict(outcome)}
-    else:
-        content = {"reason": outcome}
-    draft = path.with_suffix(".draft")
-    draft.touch(mode=0o600)
-    draft.write_text(json.dumps(content))
-    draft.rename(path)

@@ -157,4 +157,4 @@ class ServiceUnavailableError(Exception):
         self.reasons = list(reasons)
 
     def __str__(self) -> str:
-        return f"{self.service} is not available ({'; '.join(self.reasons)})"
+        return " | ".join([f"{self.service} is not available", *self.reasons])

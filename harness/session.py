@@ -11,7 +11,12 @@ from collections.abc import Mapping
 from typing import Any, cast
 
 import pytest
+from sqlalchemy.engine import make_url
 
+from harness.dropping import address_of
+from harness.folders import RunFolderError
+from harness.kept_databases import KeptDatabases
+from harness.ledger import LedgerEntry
 from harness.runs import Run
 from harness.services import (
     ServiceDetails,
@@ -42,8 +47,13 @@ class HarnessSession:
         self.provider: str = config.getoption("harness_provider")
         self.required = cast("list[ServiceName]", _names(config.getoption("harness_require")))
         self.backends = _names(config.getoption("harness_backends")) or list(BACKENDS)
+        self.keep_failed = bool(config.getoption("harness_keep_failed"))
+        # Servers that somebody else runs need no keeping.
+        self.keep = config.getoption("harness_keep") or (
+            self.keep_failed and self.provider != "url"
+        )
         self.unavailable: dict[str, str] = {}
-        self._run = Run.join(worker_input[RUN_PATH]) if worker_input else None
+        self._run = Run.join(worker_input[RUN_PATH], keep=self.keep) if worker_input else None
 
     @classmethod
     def of(cls, config: pytest.Config) -> "HarnessSession":
@@ -61,7 +71,10 @@ class HarnessSession:
     def run(self) -> Run:
         """The run, made when it is first needed."""
         if self._run is None:
-            self._run = Run.create()
+            try:
+                self._run = Run.create(keep=self.keep)
+            except RunFolderError as error:
+                pytest.exit(f"harness: {error}", pytest.ExitCode.USAGE_ERROR)
         return self._run
 
     def service(
@@ -113,6 +126,36 @@ class HarnessSession:
             run.service(name, self.provider, options)
         except ServiceUnavailableError as error:
             self.unavailable[name] = str(error)
+
+    def keep_database(self, url: str, test_id: str) -> bool:
+        """
+        Keep the database of a failed test, so that people can look at it.
+
+        Args:
+            url: The database, which nobody uses any more; a file is moved.
+            test_id: The test that failed.
+
+        Returns:
+            Whether it is kept; ten of a run are, and the others are to be dropped as usual.
+        """
+        entry = LedgerEntry(url, self.worker, self.run.id, test_id, self._shown(url))
+        if KeptDatabases(self.run.path.parent).keep(entry) is None:
+            return False
+        self.run.ledger.remove(url)
+        return True
+
+    def kept_databases(self) -> list[LedgerEntry]:
+        """Give the databases that this run has kept; print what is `shown` of their addresses."""
+        if self._run is None:
+            return []
+        return KeptDatabases(self._run.path.parent).of_run(self._run.id)
+
+    def _shown(self, url: str) -> str:
+        """Hide the password of a server that is not ours."""
+        theirs = {each.url() for each in self.run.started() if each.provider == "url"}
+        if address_of(url) not in map(address_of, theirs):
+            return url
+        return make_url(url).render_as_string(hide_password=True)
 
     def close(self) -> None:
         """Stop what was started; only the controller does."""

@@ -1,0 +1,114 @@
+"""
+The ledger of a run: databases that were made on servers which outlive it.
+
+A database is written down before it is made and struck out once it is dropped. What still
+stands here when the run ends, however it ends, is dropped then; nothing else ever is.
+"""
+
+import contextlib
+import time
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from harness.folders import RunFolderError, explained
+from harness.lines import append_line, read_lines
+
+__all__ = ["Ledger", "LedgerEntry"]
+
+_CLAIM_LIMIT = 30.0
+
+
+@dataclass(frozen=True)
+class LedgerEntry:
+    """
+    One database.
+
+    `url` holds the password; `shown` is the address as it may be printed. `test` names
+    the failed test that a database is kept for, `run` the run that made it, and `made` is
+    in seconds since 1970.
+    """
+
+    url: str = field(repr=False)
+    worker: str = ""
+    run: str = ""
+    test: str = ""
+    shown: str = ""
+    made: float = 0.0
+
+
+class Ledger:
+    """
+    The databases of a run; safe to use from many processes at once.
+
+    Args:
+        folder: The run's folder.
+
+    Example:
+        >>> import tempfile
+        >>> ledger = Ledger(Path(tempfile.mkdtemp()))
+        >>> ledger.add("mysql://127.0.0.1/andamios_doc_gw0", "gw0")
+        >>> [entry.worker for entry in ledger.databases()]
+        ['gw0']
+        >>> ledger.remove("mysql://127.0.0.1/andamios_doc_gw0")
+        >>> ledger.databases()
+        []
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "databases"
+
+    def add(self, url: str, worker: str, *, run: str = "", test: str = "", shown: str = "") -> None:
+        """
+        Write down a database; to be done before it is made.
+
+        Args:
+            url: Its address with the password; the file can be read by its owner only.
+            worker: The worker that makes it.
+            run: The run that makes it, if this is not the ledger of that run.
+            test: The test that it is kept for.
+            shown: The address to print, if the password may not be.
+
+        Raises:
+            RunFolderError: The run is closed, or the disk is full.
+        """
+        entry = LedgerEntry(url, worker, run, test, shown or url, time.time())
+        append_line(self._path, asdict(entry))
+
+    def remove(self, url: str) -> None:
+        """Strike out a database that has been dropped; a run that is closed needs no such line."""
+        if self._path.exists():
+            append_line(self._path, {"removed": url})
+
+    @contextlib.contextmanager
+    def claiming(self) -> Iterator[set[str]]:
+        """
+        Choose a database that no run on this machine has: the others wait meanwhile.
+
+        Yields:
+            The URLs in the ledgers of all runs beside this one.
+
+        Raises:
+            RunFolderError: Another process took more than half a minute over it.
+        """
+        base = self._path.parent.parent
+        try:
+            with explained(base), FileLock(base / "claims.lock", timeout=_CLAIM_LIMIT):
+                ledgers = [Ledger(path) for path in base.iterdir() if path.is_dir()]
+                yield {entry.url for ledger in ledgers for entry in ledger.databases()}
+        except Timeout as error:
+            raise RunFolderError(
+                f"waited {_CLAIM_LIMIT:.0f} s in {base} for another process to choose a database"
+            ) from error
+
+    def databases(self) -> list[LedgerEntry]:
+        """Give what is not struck out, oldest first."""
+        found: dict[str, LedgerEntry] = {}
+        for record in read_lines(self._path):
+            if "removed" in record:
+                found.pop(record["removed"], None)
+            else:
+                found[record["url"]] = LedgerEntry(**record)
+        return list(found.values())
