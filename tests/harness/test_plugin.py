@@ -18,6 +18,8 @@ PLUGINS = ("-pharness.plugin", "-ppytest_asyncio.plugin", "-pxdist.plugin", "-pn
 
 Inner = Callable[..., pytest.RunResult]
 
+NOBODY = "mysql://127.0.0.1:1"
+
 ONE_EACH = """
     import pytest
 
@@ -47,7 +49,7 @@ def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inner:
     )
     (pytester.path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(pytester.path / "tmp"))
-    for name in ("POSTGRES", "MYSQL", "REDIS"):
+    for name in ("POSTGRES", "MYSQL", "MARIADB", "REDIS"):
         monkeypatch.delenv(f"ANDAMIOS_{name}_URL", raising=False)
 
     # Other plugins of this environment take seconds to import.
@@ -123,28 +125,50 @@ def test_skips_say_why(inner: Inner, workers: str) -> None:
     result = inner(ONE_EACH, "--harness-provider=url", workers)
 
     result.assert_outcomes(passed=1, skipped=2)
-    reason = "postgresql is not available (url: ANDAMIOS_POSTGRES_URL is not set)"
+    reason = "postgresql is not available | url: ANDAMIOS_POSTGRES_URL is not set"
     result.stdout.fnmatch_lines([f"*1 skipped: {reason}"])
     result.stdout.re_match_lines([r"group: what +yes +- +-$"])
 
 
-def test_required_backends_fail(inner: Inner) -> None:
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ("--harness-keep --harness-provider=url", "--harness-keep contradicts"),
+        ("--harness-require=mysql --harness-backends=sqlite", "--harness-backends=sqlite: name"),
+        (
+            "--harness-require=redis,mysql --harness-provider=url",
+            "ANDAMIOS_REDIS_URL, ANDAMIOS_MYSQL_URL not set",
+        ),
+    ],
+)
+def test_contradictions(inner: Inner, options: str, says: str) -> None:
+    """Options that contradict each other are answered by one line, before any test runs."""
+    result = inner(ONE_EACH, *options.split())
+    (line,) = [line for line in result.errlines if line]
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert says in line
+
+
+def test_required_backends_fail(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is required and cannot be had fails, in the header and in every test."""
+    monkeypatch.setenv("ANDAMIOS_MYSQL_URL", NOBODY)
     result = inner(ONE_EACH, "--harness-provider=url", "--harness-require=mysql")
 
     result.assert_outcomes(passed=1, skipped=1, errors=1)
     assert pytest.ExitCode.TESTS_FAILED == result.ret
     result.stdout.fnmatch_lines(
         [
-            "harness: mysql is not available (url: ANDAMIOS_MYSQL_URL is not set)",
+            "harness: mysql is not available | url: * let nobody in: * (unset ANDAMIOS_MYSQL_URL *",
             "*mysql is not available*(required by --harness-require)",
         ]
     )
     result.stdout.re_match_lines([r"group: what +yes +- +FAILED$"])
 
 
-def test_required_and_not_used(inner: Inner) -> None:
+def test_required_and_not_used(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run without a service that it requires fails, though no test asked for it."""
+    monkeypatch.setenv("ANDAMIOS_REDIS_URL", "redis://127.0.0.1:1")
     result = inner("def test_nothing(): pass", "--harness-provider=url", "--harness-require=redis")
 
     result.assert_outcomes(passed=1)
