@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from harness.conformance.gaps import expect, gap_of
+from harness.conformance.gaps import Gap, GapHooks, declared_gaps, expect, gap_of
 from harness.fixtures.cache import cache_manager
 from harness.fixtures.database import (
     backend,
@@ -70,6 +70,11 @@ __all__ = [
 pytest.register_assert_rewrite("harness.conformance.rows", "harness.conformance.suite")
 
 
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Let projects declare gaps of their own tests."""
+    pluginmanager.add_hookspecs(GapHooks)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the options; each begins with ``--harness``."""
     group = parser.getgroup("harness", "real databases for tests (andamios)")
@@ -107,7 +112,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-report",
         metavar="FOLDER",
         default=None,
-        help="write the table of capabilities to this folder, as text and JSON",
+        help="write the table of capabilities to this folder, as text, JSON and HTML",
     )
 
 
@@ -144,12 +149,13 @@ def pytest_report_header(config: pytest.Config) -> list[str]:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out backends that were not asked for, and label each test for the report."""
     wanted = HarnessSession.of(config).backends
+    gaps = declared_gaps(config)
     kept: list[pytest.Item] = []
     left_out: list[pytest.Item] = []
     for item in items:
         name = _backend_of(item)
         (kept if name is None or name in wanted else left_out).append(item)
-        _label(item, name)
+        _label(item, name, gaps)
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
@@ -160,13 +166,13 @@ def _backend_of(item: pytest.Item) -> str | None:
     return callspec.params.get("backend") if callspec is not None else None
 
 
-def _label(item: pytest.Item, backend_name: str | None) -> None:
+def _label(item: pytest.Item, backend_name: str | None, gaps: tuple[Gap, ...]) -> None:
     if backend_name is not None:
         item.user_properties.append(("backend", backend_name))
     for marker in item.iter_markers("capability"):
         capability = marker.args[0]
         item.user_properties.append(("capability", capability))
-        gap = gap_of(capability, backend_name or "")
+        gap = gap_of(capability, backend_name or "", gaps)
         if gap is not None:
             expect(item, gap)
 

@@ -11,13 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from harness.conformance.columns import Column, columns_of
+from harness.conformance.page import page
 from harness.conformance.table import CapabilityTable
 from harness.services import ServiceDetails, ServiceName, ServiceUnavailableError
 from harness.session import BACKENDS, HarnessSession
 
 __all__ = ["RunReport", "describe", "header"]
 
-SQLITE_FACTS = {"flavour": "SQLite", "version": sqlite3.sqlite_version, "provider": "python"}
+NO_BACKEND = "no backend"
 SQLITE = f"sqlite: SQLite {sqlite3.sqlite_version} from this Python"
 
 
@@ -68,13 +70,13 @@ class RunReport:
         if report.when != "call" and report.passed:
             return
         labels: dict[str, object] = dict(report.user_properties)
-        backend = str(labels.get("backend", "none"))
+        backend = str(labels.get("backend", NO_BACKEND))
         self._outcomes[backend]["xfailed" if hasattr(report, "wasxfail") else report.outcome] += 1
         if report.skipped and isinstance(report.longrepr, tuple):
             _file, _line, reason = report.longrepr
             self._skips[backend][reason.removeprefix("Skipped: ")] += 1
         for label, value in report.user_properties:
-            if label == "capability":
+            if label == "capability" and "backend" in labels:
                 self._table.add(str(value), backend, report)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
@@ -82,8 +84,9 @@ class RunReport:
         session = HarnessSession.of(self._config)
         started = session.run.started() if session.has_run else []
         backends = [name for name in BACKENDS if name in self._outcomes]
-        if started or session.unavailable or backends:
-            terminalreporter.section("harness")
+        if not (started or session.unavailable or backends):
+            return
+        terminalreporter.section("harness")
         if "sqlite" in backends:
             terminalreporter.write_line(SQLITE)
         for details in started:
@@ -92,10 +95,13 @@ class RunReport:
             terminalreporter.write_line(reason, yellow=True)
         for backend in backends:
             self._write_backend(terminalreporter, backend)
+        if self._outcomes[NO_BACKEND]:
+            terminalreporter.write_line(self._counts(NO_BACKEND))
         if self._table:
             terminalreporter.section("capabilities")
-            terminalreporter.write(self._table.as_text())
-            self._write_files(started)
+            columns = columns_of(self._table.backends, started)
+            terminalreporter.write(self._table.as_text(columns))
+            self._write_files(columns)
 
     @pytest.hookimpl(trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -108,34 +114,24 @@ class RunReport:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_backend(self, terminalreporter: pytest.TerminalReporter, backend: str) -> None:
-        counts = (f"{number} {what}" for what, number in self._outcomes[backend].items())
-        terminalreporter.write_line(f"{backend}: {', '.join(counts)}")
+        terminalreporter.write_line(self._counts(backend))
         for reason, number in self._skips[backend].items():
             terminalreporter.write_line(f"  {number} skipped: {reason}", yellow=True)
 
-    def _write_files(self, started: list[ServiceDetails]) -> None:
+    def _counts(self, backend: str) -> str:
+        counts = (f"{number} {what}" for what, number in self._outcomes[backend].items())
+        return f"{backend}: {', '.join(counts)}"
+
+    def _write_files(self, columns: list[Column]) -> None:
         folder = self._config.getoption("harness_report")
         if not folder:
             return
         path = Path(folder)
         path.mkdir(parents=True, exist_ok=True)
-        servers = "".join(f"{describe(details)}\n" for details in started)
-        text = f"{SQLITE}\n{servers}\n{self._table.as_text()}"
-        (path / "capabilities.txt").write_text(text, encoding="utf-8")
-        facts = {"backends": _facts(started), **self._table.as_dict()}
-        (path / "capabilities.json").write_text(
-            json.dumps(facts, indent=2, ensure_ascii=False), encoding="utf-8"
-        )
-
-
-def _facts(started: list[ServiceDetails]) -> dict[str, dict[str, str]]:
-    """Say what each backend was in this run."""
-    found: dict[str, dict[str, str]] = {
-        details.name: {
-            "flavour": details.flavour,
-            "version": details.version,
-            "provider": details.provider,
-        }
-        for details in started
-    }
-    return {"sqlite": SQLITE_FACTS, **found}
+        facts = json.dumps(self._table.as_dict(columns), indent=2, ensure_ascii=False)
+        for name, content in {
+            "capabilities.txt": self._table.as_text(columns),
+            "capabilities.json": f"{facts}\n",
+            "capabilities.html": page(self._table, columns),
+        }.items():
+            (path / name).write_text(content, encoding="utf-8")

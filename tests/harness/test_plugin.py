@@ -261,9 +261,10 @@ def test_required_services_are_in_the_header(inner: Inner) -> None:
 
 
 GAPS = """
-    from harness.conformance import gaps
+    from harness.conformance.gaps import Gap
 
-    gaps.GAPS = (gaps.Gap("group: missing", "sqlite", "SQLite has no such thing"),)
+    def pytest_andamios_gaps():
+        yield Gap("group: missing", ("sqlite",), "SQLite has no such thing")
     """
 
 CAPABILITIES = """
@@ -306,8 +307,11 @@ def test_table(inner: Inner, pytester: pytest.Pytester, workers: str) -> None:
     )
     assert {"sqlite": "FAILED"} == facts["table"]["group: broken"]
     assert "SQLite" == facts["backends"]["sqlite"]["flavour"]
-    assert ["group: missing"] == [gap["capability"] for gap in facts["gaps"]]
-    assert "group: there" in (pytester.path / "reports/capabilities.txt").read_text()
+    assert {"group: broken", "group: missing"} == {
+        reason["capability"] for reason in facts["reasons"]
+    }
+    for name in ("capabilities.txt", "capabilities.html"):
+        assert "SQLite has no such thing" in (pytester.path / "reports" / name).read_text()
 
 
 def test_a_closed_gap_fails_the_run(inner: Inner, pytester: pytest.Pytester) -> None:
@@ -317,4 +321,40 @@ def test_a_closed_gap_fails_the_run(inner: Inner, pytester: pytest.Pytester) -> 
     result = inner(source, "--harness-backends=sqlite", "-k", "missing")
 
     assert pytest.ExitCode.TESTS_FAILED == result.ret
-    result.stdout.re_match_lines([r"group: missing +FAILED$"])
+    result.stdout.re_match_lines(
+        [r"group: missing +FAILED$", r"FAILED: group: missing on sqlite: .*\[XPASS\(strict\)\].*"]
+    )
+
+
+@pytest.mark.parametrize("backends", ["'postgres'", "('postgres', 'sqlite')"])
+def test_a_gap_of_an_unknown_backend(
+    inner: Inner, pytester: pytest.Pytester, backends: str
+) -> None:
+    """A gap that would never hold is refused by one line."""
+    pytester.makeconftest(GAPS.replace('("sqlite",)', backends))
+    result = inner(CAPABILITIES)
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    result.stderr.fnmatch_lines(["ERROR: pytest_andamios_gaps: 'group: missing' names unknown*"])
+    assert [] == runs_left(pytester)
+
+
+def test_what_has_no_backend(inner: Inner) -> None:
+    """Tests without a backend are counted, and say nothing in the table."""
+    source = f"""{ONE_EACH}
+    @pytest.mark.capability("group: elsewhere")
+    def test_without(): pass
+
+    def test_skipped(): pytest.skip("not today")
+    """
+    result = inner(source, "--harness-backends=sqlite")
+
+    result.stdout.fnmatch_lines(["sqlite: 1 passed", "no backend: 1 passed, 1 skipped"])
+    result.stdout.no_fnmatch_line("*group: elsewhere*")
+
+
+def test_silence(inner: Inner) -> None:
+    """A run that has nothing to do with databases is told nothing about them."""
+    result = inner("def test_nothing(): pass")
+
+    result.stdout.no_fnmatch_line("*no backend*")
