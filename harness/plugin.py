@@ -67,7 +67,9 @@ __all__ = [
 ]
 
 # Its failing asserts are to show values, like those of any test.
-pytest.register_assert_rewrite("harness.conformance.rows", "harness.conformance.suite")
+pytest.register_assert_rewrite(
+    "harness.conformance.repository", "harness.conformance.rows", "harness.conformance.suite"
+)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:

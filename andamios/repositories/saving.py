@@ -147,9 +147,14 @@ async def attach(session: AsyncSession, entity: T) -> T:
 
     Returns:
         The session's object for that row: the same one, unless the session has one already.
+
+    Raises:
+        NotFoundError: It was deleted, for good or softly.
     """
     state: Any = sa.inspect(entity)
     require_reach(session, entity)
+    if state.was_deleted or (entity in session and _is_softly_deleted(entity)):
+        raise _missing(type(entity), state.identity)
     if state.key is not None:
         _require_same_version(entity)
     if entity in session:
@@ -186,6 +191,14 @@ async def settle(session: AsyncSession, entity: object) -> None:
     filled = state.expired_attributes & set(column_keys(type(entity)))
     if filled:
         await session.refresh(entity, filled)
+
+
+def _is_softly_deleted(entity: object) -> bool:
+    """Say whether the row was deleted; an object that is about to be is not yet."""
+    if not is_soft_delete(type(entity)):
+        return False
+    history = sa.inspect(entity, raiseerr=True).attrs["deleted_at"].history
+    return any(value is not None for value in history.deleted or history.unchanged)
 
 
 def _missing(model: type[Any], key: Any) -> NotFoundError:

@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.conformance import suite
 from harness.conformance.gaps import GAPS
+from harness.conformance.repository import RepositoryContract
 
 STARTER = Path(__file__).parents[1] / "conformance" / "test_conformance.py"
 
@@ -37,7 +38,7 @@ def test_capabilities() -> None:
     """Every test shows a capability, "group: what", and every gap is one of them."""
     shown = {
         f"{kind.__name__}.{name}": capabilities(test)
-        for kind in suite_classes()
+        for kind in (*suite_classes(), RepositoryContract)
         for name, test in vars(kind).items()
         if name.startswith("test_")
     }
