@@ -7,6 +7,7 @@ Results reach the controller with every test's report, from all workers alike.
 import json
 import sqlite3
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ import pytest
 from harness.conformance.columns import Column, columns_of
 from harness.conformance.page import page
 from harness.conformance.table import CapabilityTable
+from harness.journal import Start
 from harness.services import ServiceDetails, ServiceName, ServiceUnavailableError
 from harness.session import BACKENDS, HarnessSession
 
-__all__ = ["RunReport", "describe", "header"]
+__all__ = ["RunReport", "describe", "header", "origin"]
 
 NO_BACKEND = "no backend"
 SQLITE = f"sqlite: SQLite {sqlite3.sqlite_version} from this Python"
@@ -49,6 +51,27 @@ def describe(details: ServiceDetails) -> str:
         f"{details.name}: {details.flavour} {details.version} from {details.provider} "
         f"({details.source})"
     )
+
+
+def origin(details: ServiceDetails, starts: Sequence[Start]) -> str:
+    """
+    Say how a service came to be there.
+
+    Args:
+        details: The service.
+        starts: Every real start of a server in this run.
+    """
+    if details.provider == "url":
+        return "not ours"
+    seconds = [
+        f"{start.seconds:.1f} s"
+        for start in starts
+        if (start.service, start.provider) == (details.name, details.provider)
+    ]
+    if not seconds:
+        return "reused"
+    times = "once" if len(seconds) == 1 else f"{len(seconds)} times"
+    return f"started {times} in {', '.join(seconds)}"
 
 
 class RunReport:
@@ -84,19 +107,11 @@ class RunReport:
         session = HarnessSession.of(self._config)
         started = session.run.started() if session.has_run else []
         backends = [name for name in BACKENDS if name in self._outcomes]
-        if not (started or session.unavailable or backends):
-            return
-        terminalreporter.section("harness")
-        if "sqlite" in backends:
-            terminalreporter.write_line(SQLITE)
-        for details in started:
-            terminalreporter.write_line(describe(details))
-        for reason in session.unavailable.values():
-            terminalreporter.write_line(reason, yellow=True)
-        for backend in backends:
-            self._write_backend(terminalreporter, backend)
-        if self._outcomes[NO_BACKEND]:
-            terminalreporter.write_line(self._counts(NO_BACKEND))
+        if started or session.unavailable or backends:
+            terminalreporter.section("harness")
+            self._write_servers(terminalreporter, started)
+            self._write_results(terminalreporter, backends)
+            self._write_kept(terminalreporter)
         if self._table:
             terminalreporter.section("capabilities")
             columns = columns_of(self._table.backends, started)
@@ -113,10 +128,34 @@ class RunReport:
         if session.exitstatus in fine and not all(map(harness.has, harness.required)):
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _write_backend(self, terminalreporter: pytest.TerminalReporter, backend: str) -> None:
-        terminalreporter.write_line(self._counts(backend))
-        for reason, number in self._skips[backend].items():
-            terminalreporter.write_line(f"  {number} skipped: {reason}", yellow=True)
+    def _write_servers(
+        self, terminalreporter: pytest.TerminalReporter, started: Sequence[ServiceDetails]
+    ) -> None:
+        session = HarnessSession.of(self._config)
+        starts = session.run.starts() if session.has_run else []
+        if "sqlite" in self._outcomes:
+            terminalreporter.write_line(SQLITE)
+        for details in started:
+            terminalreporter.write_line(f"{describe(details)}, {origin(details, starts)}")
+        for reason in session.unavailable.values():
+            terminalreporter.write_line(reason, yellow=True)
+
+    def _write_results(
+        self, terminalreporter: pytest.TerminalReporter, backends: Sequence[str]
+    ) -> None:
+        for backend in backends:
+            terminalreporter.write_line(self._counts(backend))
+            for reason, number in self._skips[backend].items():
+                terminalreporter.write_line(f"  {number} skipped: {reason}", yellow=True)
+        if self._outcomes[NO_BACKEND]:
+            terminalreporter.write_line(self._counts(NO_BACKEND))
+
+    def _write_kept(self, terminalreporter: pytest.TerminalReporter) -> None:
+        kept = HarnessSession.of(self._config).kept_databases()
+        for database in kept:
+            terminalreporter.write_line(f"kept for {database.test}: {database.shown}")
+        if kept:
+            terminalreporter.write_line("python -m harness down drops what is kept")
 
     def _counts(self, backend: str) -> str:
         counts = (f"{number} {what}" for what, number in self._outcomes[backend].items())

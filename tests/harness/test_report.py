@@ -1,5 +1,6 @@
 """The table of capabilities, and the line that describes a service."""
 
+import dataclasses
 import json
 import sqlite3
 import xml.etree.ElementTree as ET
@@ -12,7 +13,8 @@ from harness.conformance.columns import Column, columns_of
 from harness.conformance.gaps import GAPS, Gap, gap_of
 from harness.conformance.page import page
 from harness.conformance.table import CapabilityTable
-from harness.report import describe
+from harness.journal import Start
+from harness.report import describe, origin
 from harness.services import ServiceDetails
 from harness.session import BACKENDS
 
@@ -219,3 +221,18 @@ def test_gaps_hold_for_the_backends_they_name() -> None:
 def test_description() -> None:
     """One line says which server it was; no password."""
     assert "mysql: MySQL 9.7.1 from local (apt package)" == describe(MYSQL)
+
+
+@pytest.mark.parametrize(
+    ("provider", "starts", "expected"),
+    [
+        ("local", [Start("mysql", "local", 1.234, 1)], "started once in 1.2 s"),
+        ("local", [Start("mysql", "local", 1, 1)] * 2, "started 2 times in 1.0 s, 1.0 s"),
+        ("local", [Start("redis", "local", 1, 1)], "reused"),
+        ("docker", [Start("mysql", "local", 1, 1)], "reused"),
+        ("url", [], "not ours"),
+    ],
+)
+def test_origin(provider: Any, starts: list[Start], expected: str) -> None:
+    """Each service says whether it was started for this run."""
+    assert expected == origin(dataclasses.replace(MYSQL, provider=provider), starts)
