@@ -43,6 +43,6 @@ def check_answer(flavour: str, version: str, source: str, request: ServiceReques
     """
     wanted = _FLAVOURS[request.service]
     if flavour not in wanted:
-        raise ProviderError(f"{source} is {flavour} {version}, not {wanted[0]}")
+        raise ProviderError(f"found {flavour} {version}, not {wanted[0]} ({source})")
     if not request.options.fits(version):
-        raise ProviderError(f"{source} is {flavour} {version}, not {request.options.version}")
+        raise ProviderError(f"found {flavour} {version}, not {request.options.version} ({source})")

@@ -21,6 +21,7 @@ import docker
 from docker.errors import DockerException
 
 from harness.containers.docker import RECIPES, engine
+from harness.containers.failures import explain
 from harness.containers.images import has_image, pull
 from harness.local.apt import find_mirror
 from harness.local.server import run_command
@@ -150,7 +151,7 @@ def _follow(image: str, steps: Iterable[dict[str, Any]]) -> None:
     for step in steps:
         said.extend(line for line in step.get("stream", "").splitlines() if line.strip())
         if "error" in step:
-            raise ProviderError(f"{image} can't be built: {step['error']} {_cause(said)}")
+            raise ProviderError(f"{image} can't be built: {explain(step['error'])} {_cause(said)}")
 
 
 def _cause(said: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from concurrent.futures import wait
 from dataclasses import replace
 from typing import TypeAlias
 
+from harness.refusals import refusal
 from harness.services import ProviderError, ServiceDetails, ServiceName
 
 __all__ = ["identify", "wait_until_ready"]
@@ -142,13 +143,13 @@ def wait_until_ready(
     deadline = time.monotonic() + limit
     with _loop() as loop:
         while True:
-            refusal = _attempt_while(loop, details, check_alive)
-            if isinstance(refusal, ServiceDetails):
-                return refusal
+            answer = _attempt_while(loop, details, check_alive)
+            if isinstance(answer, ServiceDetails):
+                return answer
             if time.monotonic() >= deadline:
                 waited = f" within {limit:.0f} s" if limit else ""
                 where = f"{details.host}:{details.port}"
-                raise ProviderError(f"{details.name} at {where} let nobody in{waited}: {refusal}")
+                raise ProviderError(f"{details.name} at {where} let nobody in{waited}: {answer}")
             time.sleep(_INTERVAL)
 
 
@@ -170,10 +171,13 @@ def _loop() -> Iterator[asyncio.AbstractEventLoop]:
     try:
         yield loop
     finally:
-        asyncio.run_coroutine_threadsafe(_finish(), loop).result(_ANSWER_LIMIT)
+        # A driver that doesn't end is left behind with its thread, instead of waited for.
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(_finish(), loop).result(_ANSWER_LIMIT)
         loop.call_soon_threadsafe(loop.stop)
-        thread.join()
-        loop.close()
+        thread.join(_ANSWER_LIMIT)
+        if not thread.is_alive():
+            loop.close()
 
 
 async def _finish() -> None:
@@ -201,12 +205,5 @@ async def _attempt(details: ServiceDetails) -> ServiceDetails | str:
         probe = _PROBES[details.name](details)
         flavour, version = await asyncio.wait_for(probe, _ANSWER_LIMIT)
     except Exception as error:  # noqa: BLE001 - drivers raise anything while a server starts
-        return _one_line(error)
+        return refusal(error)
     return replace(details, flavour=flavour, version=version)
-
-
-def _one_line(error: BaseException) -> str:
-    text = ""
-    with contextlib.suppress(Exception):
-        text = " ".join(str(error).split())
-    return text or type(error).__name__

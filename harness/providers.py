@@ -23,6 +23,7 @@ from harness.services import (
     ServiceRequest,
     ServiceUnavailableError,
 )
+from harness.settings import settings_of
 
 __all__ = ["URL_VARIABLES", "candidates", "start", "stop"]
 
@@ -79,6 +80,8 @@ def start(request: ServiceRequest, provider: ProviderName) -> ServiceDetails:
     Raises:
         ProviderError: This provider can't give it.
     """
+    # A setting that nobody may have is found out before anything is started.
+    settings_of(request.service, request.options)
     match provider:
         case "url":
             return _from_url(request)

@@ -16,15 +16,17 @@ from typing import Any, cast
 
 import docker
 from docker.errors import DockerException, NotFound
-from requests.exceptions import RequestException, Timeout
+from requests.exceptions import RequestException
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
 from testcontainers.core.docker_client import DockerClient, get_docker_host
 
 from harness.answers import checked
 from harness.containers import mariadb, mysql, postgresql, redis
+from harness.containers.failures import explain
 from harness.containers.images import choose_image
 from harness.containers.recipe import Recipe
+from harness.logs import telling_line
 from harness.probes import wait_until_ready
 from harness.processes import ProcessMark
 from harness.services import ProviderError, ServiceDetails, ServiceName, ServiceRequest
@@ -39,8 +41,10 @@ RECIPES: dict[ServiceName, Recipe] = {
     "redis": redis.RECIPE,
 }
 _ANSWER_LIMIT = 20
+_KNOCK_LIMIT = 10.0
 _READY_LIMIT = 90.0
 _LOOK_INTERVAL = 0.25
+_LOG_LINES = 50
 _LABEL = "andamios.harness"
 
 testcontainers_config.ryuk_disabled = True
@@ -65,27 +69,18 @@ def engine(limit: int = _ANSWER_LIMIT) -> Iterator[docker.DockerClient]:
         with contextlib.closing(DockerClient(timeout=limit).client) as client:
             yield client
     except (DockerException, RequestException, OSError) as error:
-        raise ProviderError(_explain(error)) from error
+        raise ProviderError(explain(error)) from error
 
 
 def _knock() -> None:
-    """Fail where the engine's socket does; its library would leave one open then."""
+    """Fail at once where the engine's library would try for long, or leave a socket open."""
     scheme, _, path = (get_docker_host() or "unix:///var/run/docker.sock").partition("://")
     if scheme in {"unix", "http+unix"}:
         with socket.socket(socket.AF_UNIX) as knocking:
-            knocking.settimeout(_ANSWER_LIMIT)
+            knocking.settimeout(_KNOCK_LIMIT)
             knocking.connect(path)
-
-
-def _explain(error: Exception) -> str:
-    text = " ".join(str(getattr(error, "explanation", None) or error).split())
-    if isinstance(error, PermissionError) or "ermission denied" in text:
-        return "no right to use the Docker engine: be root or join its group, or use local"
-    if isinstance(error, Timeout):
-        return "the Docker engine didn't answer in time: look after it, or use local"
-    if type(error).__module__ == "builtins" or "Error while fetching server API version" in text:
-        return "no Docker engine answers: start one, or use local"
-    return f"the Docker engine said: {text[:300]}"
+            knocking.sendall(b"GET /_ping HTTP/1.0\r\nHost: docker\r\n\r\n")
+            knocking.recv(4096)
 
 
 def start(request: ServiceRequest) -> ServiceDetails:
@@ -185,9 +180,8 @@ def _watch(container: DockerContainer) -> Callable[[], None]:
         wrapped.reload()
         looked = time.monotonic()
         if wrapped.status in {"exited", "dead"}:
-            log = wrapped.logs(tail=5).decode(errors="replace").strip()
-            last = log.splitlines()[-1][:300] if log else "it said nothing"
-            raise ProviderError(f"{container.image} ended at once: {last}")
+            log = wrapped.logs(tail=_LOG_LINES).decode(errors="replace")
+            raise ProviderError(f"{container.image} ended at once: {telling_line(log)}")
 
     return check_alive
 

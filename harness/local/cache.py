@@ -14,6 +14,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from harness.local.disk import explain
 from harness.services import ProviderError
 
 __all__ = ["cache_folder", "cached"]
@@ -66,7 +67,7 @@ def cached(name: str, build: Callable[[Path], None]) -> Path:
         The complete folder. Nobody writes to it any more.
 
     Raises:
-        ProviderError: Another process took more than ten minutes to build it.
+        ProviderError: It can't be built, or another process took more than ten minutes.
     """
     folder = cache_folder() / name
     if folder.exists():
@@ -86,6 +87,8 @@ def _build(folder: Path, build: Callable[[Path], None]) -> Path:
     try:
         build(draft)
         draft.rename(folder)
+    except (ProviderError, OSError) as error:
+        raise explain(error, folder.parent, "ANDAMIOS_HARNESS_CACHE") from error
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return folder

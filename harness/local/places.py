@@ -5,11 +5,13 @@ For each service there is a list of places where its binaries may come from; the
 from which a server starts is taken.
 """
 
+import shutil
 from collections.abc import Callable, Iterable
 from typing import TypeAlias
 
 from harness.answers import checked
 from harness.local import mariadb, mysql, postgresql, redis
+from harness.local.disk import explain
 from harness.local.server import end_servers
 from harness.services import ProviderError, ServiceDetails, ServiceName, ServiceRequest
 
@@ -44,7 +46,14 @@ def start(request: ServiceRequest) -> ServiceDetails:
     for starter in STARTERS[request.service]():
         try:
             return checked(starter(request), request)
-        except ProviderError as error:
+        except (ProviderError, OSError) as error:
             end_servers(request.folder)
-            reasons.append(str(error))
-    raise ProviderError(" / ".join(reasons))
+            # Data of a start that failed must not take the space of the next one.
+            shutil.rmtree(request.folder / "data", ignore_errors=True)
+            reasons.append(str(explain(error, request.folder.parent, "TMPDIR")))
+    raise ProviderError(" / ".join(dict.fromkeys(reasons)) + _advice(request))
+
+
+def _advice(request: ServiceRequest) -> str:
+    version = request.options.version
+    return f": install {request.service} {version}, or ask for another" if version else ""

@@ -12,7 +12,9 @@ from pathlib import Path
 
 from harness.answers import check_answer
 from harness.local.cache import cached
-from harness.local.server import Server, give, run_command, serve, server_user
+from harness.local.disk import lacks_shared_memory
+from harness.local.postgresql_data import Cluster, fresh_data
+from harness.local.server import Server, run_command, serve, server_user
 from harness.services import ProviderError, ServiceDetails, ServiceRequest
 from harness.settings import settings_of
 
@@ -110,50 +112,24 @@ def _copy_wheel(package: Path, target: Path) -> None:
 def _start(folder: Path, version: str, source: str, request: ServiceRequest) -> ServiceDetails:
     # Known before anything is made for it, so that another place can be tried at once.
     check_answer("PostgreSQL", version, source, request)
-    user = server_user("postgres")
-    password = secrets.token_hex(8)
-    data = _initialise(folder, request.folder, password, user)
+    cluster = Cluster(folder, version, secrets.token_hex(8), server_user("postgres"))
+    data = fresh_data(cluster, request.folder)
+    why = lacks_shared_memory()
     login = ServiceDetails(
         "postgresql",
         "127.0.0.1",
         0,
         user="postgres",
-        password=password,
+        password=cluster.password,
         database="postgres",
-        source=source,
+        source=f"{source}, with mmap as {why}" if why else source,
     )
     # Unix sockets are off, as their path has a length limit that a run may exceed.
-    settings = settings_of("postgresql", request.options)
+    settings = cluster.memory | settings_of("postgresql", request.options)
     settings |= {"listen_addresses": "127.0.0.1", "unix_socket_directories": ""}
     options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
 
     def command(port: int) -> list[str]:
         return [str(folder / "postgres"), "-D", str(data), "-p", str(port), *options]
 
-    return serve(Server(command, login, request.folder, signal.SIGQUIT, user))
-
-
-def _initialise(folder: Path, place: Path, password: str, user: str | None) -> Path:
-    data, secret = place / "data", place / "password"
-    shutil.rmtree(data, ignore_errors=True)
-    data.mkdir()
-    secret.write_text(f"{password}\n")
-    give(data, user)
-    give(secret, user)
-    run_command(
-        [
-            str(folder / "initdb"),
-            f"--pgdata={data}",
-            "--username=postgres",
-            # Plain passwords, since a log-in by SCRAM costs 10 ms of every connection.
-            "--auth=password",
-            f"--pwfile={secret}",
-            "--encoding=UTF8",
-            "--locale=C.UTF-8",
-            "--no-sync",
-            "--no-instructions",
-        ],
-        limit=60,
-        user=user,
-    )
-    return data
+    return serve(Server(command, login, request.folder, signal.SIGQUIT, cluster.user))

@@ -8,7 +8,6 @@ server, so that there is no moment in which one runs that nobody knows of.
 
 import os
 import pwd
-import re
 import signal
 import socket
 import subprocess
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.logs import telling_line
 from harness.probes import wait_until_ready
 from harness.processes import ProcessMark, end_process
 from harness.services import ProviderError, ServiceDetails
@@ -27,7 +27,6 @@ __all__ = ["Server", "end_servers", "give", "run_command", "serve", "server_user
 _RECORD = "server.process"
 _LOG = "server.log"
 _PORT_TRIES = 4
-_TELLING = re.compile(r"error|fatal|panic|can.?t|cannot|could not", re.IGNORECASE)
 _RECORD_LIMIT = 10.0
 _READY_LIMIT = 60.0
 # The inner shell reports itself and then turns into the server, which logs to stderr.
@@ -124,7 +123,7 @@ def run_command(
     except OSError as error:
         raise ProviderError(f"{name} can't be run: {error.strerror}") from error
     if done.returncode:
-        raise ProviderError(f"{name} failed: {_last_line(done.stdout)}")
+        raise ProviderError(f"{name} failed: {telling_line(done.stdout)}")
     return done.stdout
 
 
@@ -164,18 +163,21 @@ def _launch(server: Server, command: Sequence[str]) -> ProcessMark:
     with record.open("w") as report, log.open("w") as output:
         report.write(f"{server.stop_signal.name}\n{ProcessMark.current().machine}\n")
         report.flush()
-        subprocess.run(  # noqa: S603  the shell's text is fixed
-            ["/bin/sh", "-c", _LAUNCH, "sh", *command],
-            stdin=subprocess.DEVNULL,
-            stdout=report,
-            stderr=output,
-            cwd=server.folder,
-            env=_environment(server.environment),
-            start_new_session=True,
-            timeout=_RECORD_LIMIT,
-            check=True,
-            **_identity(server.user),
-        )
+        try:
+            subprocess.run(  # noqa: S603  the shell's text is fixed
+                ["/bin/sh", "-c", _LAUNCH, "sh", *command],
+                stdin=subprocess.DEVNULL,
+                stdout=report,
+                stderr=output,
+                cwd=server.folder,
+                env=_environment(server.environment),
+                start_new_session=True,
+                timeout=_RECORD_LIMIT,
+                check=True,
+                **_identity(server.user),
+            )
+        except subprocess.SubprocessError as error:
+            raise ProviderError(f"{server.login.source} can't be launched: {error}") from error
     return _await_record(record)
 
 
@@ -200,7 +202,7 @@ def _watch(server: Server, mark: ProcessMark) -> Callable[[], None]:
     def check_alive() -> None:
         if not mark.is_running():
             log = (server.folder / _LOG).read_text(errors="replace")
-            raise ProviderError(f"{server.login.source} ended at once: {_last_line(log)}")
+            raise ProviderError(f"{server.login.source} ended at once: {telling_line(log)}")
 
     return check_alive
 
@@ -235,9 +237,3 @@ def _identity(user: str | None) -> dict[str, Any]:
     if user is None:
         return {}
     return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []}
-
-
-def _last_line(text: str) -> str:
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    telling = [line for line in lines if _TELLING.search(line)]
-    return (telling or lines or ["it said nothing"])[-1][:300]
