@@ -84,7 +84,7 @@ def test_no_service_no_run(
     """When no collected test needs a service, nothing begins in the background."""
     source = NO_SERVICE if workers == "-n0" else "def test_nothing(): pass"
     outcomes(pytester, monkeypatch, source, workers)
-    assert [] == [path for path in (pytester.path / "tmp").glob("*/*.outcome.json")]
+    assert [] == list((pytester.path / "tmp").glob("*/*.outcome.json"))
 
 
 def outcomes(
