@@ -5,6 +5,7 @@ Installed with ``pip install 'andamios[harness]'``; pytest finds it by its entry
 """
 
 import os
+from collections.abc import Generator
 from typing import Any
 
 import pytest
@@ -20,6 +21,8 @@ from harness.fixtures.database import (
     test_database,
 )
 from harness.fixtures.engine import engine
+from harness.fixtures.faults import fault_proxy
+from harness.fixtures.queries import check_limits, max_queries, query_log
 from harness.fixtures.redis import redis_client, redis_database
 from harness.fixtures.repository import reference_tables, user_repository
 from harness.fixtures.services import (
@@ -36,6 +39,7 @@ from harness.fixtures.services import (
 from harness.fixtures.session import db_session
 from harness.fixtures.threads import ended_threads
 from harness.options import check_contradictions
+from harness.loops import LOOPS, register_loops
 from harness.report import RunReport, header
 from harness.services import SERVICES
 from harness.session import BACKENDS, RUN_PATH, HarnessSession
@@ -49,11 +53,14 @@ __all__ = [
     "db_session",
     "ended_threads",
     "engine",
+    "fault_proxy",
     "harness_session",
     "made_tables",
     "mariadb_options",
+    "max_queries",
     "mysql_options",
     "postgresql_options",
+    "query_log",
     "redis_client",
     "redis_database",
     "redis_options",
@@ -116,6 +123,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="write the table of capabilities to this folder, as text, JSON and HTML",
     )
+    group.addoption(
+        "--harness-loop",
+        choices=LOOPS,
+        default=None,
+        help="the event loop that tests run on, or both, each test twice "
+        "(default: what pytest-asyncio chooses)",
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -126,6 +140,7 @@ def pytest_configure(config: pytest.Config) -> None:
     _check_names(config, "harness_require", SERVICES)
     _check_names(config, "harness_backends", BACKENDS)
     check_contradictions(config)
+    register_loops(config, config.getoption("harness_loop"))
     # Engines that tests build would otherwise choose the loop of the whole process.
     os.environ.setdefault("ANDAMIOS_UVLOOP", "0")
     if HarnessSession.of(config).is_controller:
@@ -161,6 +176,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if left_out:
         config.hook.pytest_deselected(items=left_out)
         items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, Any, Any]:
+    """Hold the test to the number of statements that it set itself."""
+    result = yield
+    check_limits(item)
+    return result
 
 
 def _backend_of(item: pytest.Item) -> str | None:

@@ -1,0 +1,66 @@
+"""The event loops that tests run on: asyncio's own, uvloop, or one after the other."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import TypeAlias
+
+import pytest
+
+__all__ = ["LOOPS", "LoopFactories", "register_loops"]
+
+LOOPS = ("asyncio", "uvloop", "both")
+
+LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
+
+HOOK = "pytest_asyncio_loop_factories"
+
+
+class LoopFactories:
+    """
+    The plugin that tells pytest-asyncio which loops to use, for all async tests.
+
+    With both, each test runs on either, as ``test_name[asyncio-…]`` and
+    ``test_name[uvloop-…]``; with one, names stay as they are.
+
+    Args:
+        names: Of the loops.
+    """
+
+    def __init__(self, *names: str) -> None:
+        self._factories = {name: _factory(name) for name in names}
+
+    @pytest.hookimpl(tryfirst=True, optionalhook=True)
+    def pytest_asyncio_loop_factories(self) -> Mapping[str, LoopFactory]:
+        """Give the loops that were asked for, whatever a conftest says."""
+        return self._factories
+
+
+def register_loops(config: pytest.Config, choice: str | None) -> None:
+    """
+    Have tests run on the loops that were chosen; without a choice nothing is touched.
+
+    Raises:
+        pytest.UsageError: uvloop, or a pytest-asyncio that can change loops, is missing.
+    """
+    if choice is None:
+        return
+    if not hasattr(config.hook, HOOK):
+        raise pytest.UsageError(
+            "--harness-loop needs pytest-asyncio 1.5 or later, and it is not there or disabled"
+        )
+    names = LOOPS[:2] if choice == "both" else (choice,)
+    config.pluginmanager.register(LoopFactories(*names), "andamios-harness-loops")
+
+
+def _factory(name: str) -> LoopFactory:
+    if name == "asyncio":
+        # By name from Python 3.13 on; asked for here whatever policy the process has.
+        return getattr(asyncio, "EventLoop", asyncio.SelectorEventLoop)
+    try:
+        factory: LoopFactory = import_module("uvloop").new_event_loop
+    except ImportError as error:
+        raise pytest.UsageError(
+            "--harness-loop: uvloop is not installed; pip install uvloop, or choose asyncio"
+        ) from error
+    return factory
