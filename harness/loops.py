@@ -6,14 +6,13 @@ from importlib import import_module
 from typing import TypeAlias
 
 import pytest
+import pytest_asyncio.plugin
 
 __all__ = ["LOOPS", "LoopFactories", "register_loops"]
 
 LOOPS = ("asyncio", "uvloop", "both")
 
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
-
-HOOK = "pytest_asyncio_loop_factories"
 
 
 class LoopFactories:
@@ -41,14 +40,12 @@ def register_loops(config: pytest.Config, choice: str | None) -> None:
     Have tests run on the loops that were chosen; without a choice nothing is touched.
 
     Raises:
-        pytest.UsageError: uvloop, or a pytest-asyncio that can change loops, is missing.
+        pytest.UsageError: uvloop is missing, or pytest-asyncio is switched off.
     """
     if choice is None:
         return
-    if not hasattr(config.hook, HOOK):
-        raise pytest.UsageError(
-            "--harness-loop needs pytest-asyncio 1.5 or later, and it is not there or disabled"
-        )
+    if not config.pluginmanager.is_registered(pytest_asyncio.plugin):
+        raise pytest.UsageError("--harness-loop needs pytest-asyncio, which is switched off")
     names = LOOPS[:2] if choice == "both" else (choice,)
     config.pluginmanager.register(LoopFactories(*names), "andamios-harness-loops")
 

@@ -39,7 +39,7 @@ def test_choice(pytester: pytest.Pytester, choice: str, names: dict[str, str]) -
     assert len(names) + 1 == result.parseoutcomes()["passed"]
     assert "failed" not in result.parseoutcomes()
     for name, loop in names.items():
-        result.stdout.fnmatch_lines([f"*::{name} on {loop}"])
+        assert f"::{name} on {loop}" in result.stdout.str()
 
 
 @pytest.mark.parametrize("mode", ["strict", "auto"])
@@ -54,7 +54,7 @@ def test_without_a_choice(pytester: pytest.Pytester, mode: str, scope: str) -> N
     result = run_pytest(pytester, TEST, "-v", "-s", settings=settings)
 
     assert 2 == result.parseoutcomes()["passed"]
-    result.stdout.fnmatch_lines(["*::test_loop[[]sqlite] on asyncio"])
+    assert "::test_loop[sqlite] on asyncio" in result.stdout.str()
 
 
 def test_workers(pytester: pytest.Pytester) -> None:
@@ -74,11 +74,13 @@ def test_unknown_loop(pytester: pytest.Pytester) -> None:
 
 def test_without_pytest_asyncio(pytester: pytest.Pytester) -> None:
     """Without the plugin that has the loops, the option says so."""
-    result = run_pytest(pytester, TEST, "--harness-loop=uvloop", "-pno:pytest_asyncio.plugin", settings="")
+    result = run_pytest(
+        pytester, TEST, "--harness-loop=uvloop", "-pno:pytest_asyncio.plugin", settings=""
+    )
     (line,) = [each for each in result.errlines if each]
 
     assert pytest.ExitCode.USAGE_ERROR == result.ret
-    assert line.startswith("ERROR: --harness-loop needs pytest-asyncio 1.5")
+    assert line.startswith("ERROR: --harness-loop needs pytest-asyncio")
 
 
 def test_without_uvloop(monkeypatch: pytest.MonkeyPatch) -> None:
