@@ -38,8 +38,8 @@ from harness.fixtures.services import (
 )
 from harness.fixtures.session import db_session
 from harness.fixtures.threads import ended_threads
-from harness.options import check_contradictions
 from harness.loops import LOOPS, register_loops
+from harness.options import check_contradictions
 from harness.report import RunReport, header
 from harness.services import SERVICES
 from harness.session import BACKENDS, RUN_PATH, HarnessSession
