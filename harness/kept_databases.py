@@ -71,18 +71,13 @@ class KeptDatabases:
         """Give those that a run has kept for failed tests."""
         return [entry for entry in self.all() if entry.run == run_id and entry.test]
 
-    def drop(self) -> tuple[int, list[LedgerEntry]]:
-        """
-        Drop and forget all of them. Blocks.
-
-        Returns:
-            How many were dropped, and those that could not be.
-        """
+    def drop(self) -> list[LedgerEntry]:
+        """Drop and forget all of them; give those that could not be dropped. Blocks."""
         entries = self.all()
         left = drop_databases(entry.url for entry in entries)
         for entry in entries:
             self._ledger.remove(entry.url)
-        return len(entries) - len(left), [entry for entry in entries if entry.url in left]
+        return [entry for entry in entries if entry.url in left]
 
     def _moved(self, entry: LedgerEntry) -> LedgerEntry:
         source = Path(urlsplit(entry.url).path[1:])

@@ -35,7 +35,7 @@ class LedgerEntry:
     worker: str = ""
     run: str = ""
     test: str = ""
-    shown: str = ""
+    shown: str = field(default="", repr=False)
     made: float = 0.0
 
 
