@@ -5,20 +5,13 @@ A database is written down before it is made and struck out once it is dropped. 
 stands here when the run ends, however it ends, is dropped then; nothing else ever is.
 """
 
-import contextlib
 import time
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from harness.folders import RunFolderError, explained
 from harness.lines import append_line, read_lines
 
 __all__ = ["Ledger", "LedgerEntry"]
-
-_CLAIM_LIMIT = 30.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +51,7 @@ class Ledger:
     """
 
     def __init__(self, folder: Path) -> None:
+        self.folder = folder
         self._path = folder / "databases"
 
     def add(self, url: str, worker: str, *, run: str = "", test: str = "", shown: str = "") -> None:
@@ -81,27 +75,6 @@ class Ledger:
         """Strike out a database that has been dropped; a run that is closed needs no such line."""
         if self._path.exists():
             append_line(self._path, {"removed": url})
-
-    @contextlib.contextmanager
-    def claiming(self) -> Iterator[set[str]]:
-        """
-        Choose a database that no run on this machine has: the others wait meanwhile.
-
-        Yields:
-            The URLs in the ledgers of all runs beside this one.
-
-        Raises:
-            RunFolderError: Another process took more than half a minute over it.
-        """
-        base = self._path.parent.parent
-        try:
-            with explained(base), FileLock(base / "claims.lock", timeout=_CLAIM_LIMIT):
-                ledgers = [Ledger(path) for path in base.iterdir() if path.is_dir()]
-                yield {entry.url for ledger in ledgers for entry in ledger.databases()}
-        except Timeout as error:
-            raise RunFolderError(
-                f"waited {_CLAIM_LIMIT:.0f} s in {base} for another process to choose a database"
-            ) from error
 
     def databases(self) -> list[LedgerEntry]:
         """Give what is not struck out, oldest first."""

@@ -31,12 +31,9 @@ def outcome_path(folder: Path, key: str) -> Path:
 
 def outcomes(folder: Path) -> dict[str, Outcome]:
     """Give all that is known of a run's services, by key."""
-    found = {}
-    for path in sorted(folder.glob(f"*{_SUFFIX}")):
-        outcome = read_outcome(folder, path.name.removesuffix(_SUFFIX))
-        if outcome is not None:
-            found[path.name.removesuffix(_SUFFIX)] = outcome
-    return found
+    keys = sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}"))
+    found = {key: read_outcome(folder, key) for key in keys}
+    return {key: outcome for key, outcome in found.items() if outcome is not None}
 
 
 def read_outcome(folder: Path, key: str) -> Outcome | None:

@@ -45,6 +45,10 @@ def server_of(base: Path, port: int) -> psutil.Process:
     raise AssertionError(f"nobody serves {port}")
 
 
+def has_ended(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
 def use(base: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-c", USE, base],
@@ -96,7 +100,7 @@ def test_a_dead_server_is_replaced(base: Path, number: signal.Signals) -> None:
         assert 1 == len(run.starts())
 
     assert new.password != details.password
-    assert not old.is_running() or old.status() == psutil.STATUS_ZOMBIE
+    assert has_ended(old)
     assert [True] == [server.is_alive() for server in KeptRun(base).servers()]
     assert [] == KeptDatabases(base).all()
 
@@ -117,7 +121,7 @@ def test_down_ends_it(base: Path) -> None:
     process = server_of(base, details.port)
 
     assert ["redis-local"] == KeptRun(base).stop()
-    assert not process.is_running()
+    assert has_ended(process)
     assert [] == [path for path in (base / "kept").iterdir() if path.is_dir()]
     assert [] == KeptRun(base).stop()
 

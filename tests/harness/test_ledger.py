@@ -73,15 +73,6 @@ def test_a_closed_run_takes_no_database(tmp_path: Path) -> None:
     assert [] == ledger.databases()
 
 
-def test_claims_see_all_runs(tmp_path: Path) -> None:
-    """Numbered databases of Redis are chosen with those of other runs in view."""
-    for name in ("one", "two"):
-        (tmp_path / name).mkdir()
-        Ledger(tmp_path / name).add(f"redis://h/{name}", "gw0")
-    with Ledger(tmp_path / "one").claiming() as taken:
-        assert {"redis://h/one", "redis://h/two"} == taken
-
-
 def test_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
     """A disk with no room is named, with a way out."""
     full = Path("/dev/full")
@@ -89,7 +80,7 @@ def test_full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
         pytest.skip("no /dev/full here")
     ledger = Ledger(full.parent)
     monkeypatch.setattr(ledger, "_path", full)
-    with pytest.raises(RunFolderError, match="the disk of /dev is full: .* set TMPDIR"):
+    with pytest.raises(RunFolderError, match=r"the disk of /dev is full: .* set TMPDIR"):
         ledger.add("mysql://h/d", "gw0")
 
 

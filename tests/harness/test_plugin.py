@@ -1,7 +1,11 @@
 """The pytest plugin, seen from outside: small runs of pytest, each a process of its own."""
 
 import json
-from collections.abc import Callable
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -11,6 +15,7 @@ from sqlalchemy import text
 from andamios import AndamiosEngine
 from harness.databases import run_now
 from harness.fixtures.services import ServiceStarter
+from harness.kept import KeptRun
 from harness.providers import URL_VARIABLES
 from harness.services import ServiceName
 
@@ -49,6 +54,7 @@ def inner(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> Inner:
     )
     (pytester.path / "tmp").mkdir()
     monkeypatch.setenv("TMPDIR", str(pytester.path / "tmp"))
+    monkeypatch.setattr(tempfile, "tempdir", None)
     for name in ("POSTGRES", "MYSQL", "MARIADB", "REDIS"):
         monkeypatch.delenv(f"ANDAMIOS_{name}_URL", raising=False)
 
@@ -230,6 +236,103 @@ async def databases(url: str, name: ServiceName) -> list[str]:
         engine.connections.acquire() as connection,
     ):
         return list(await connection.scalars(text(LIST_DATABASES[name])))
+
+
+KILLED = """
+    import os
+    import pytest
+    from pathlib import Path
+
+    @pytest.mark.parametrize("number", range(6))
+    async def test_redis(redis_client, harness_session, number):
+        if number == 2:
+            os._exit(1)
+        Path(f"{number}.txt").write_text(str(len(harness_session.run.starts())))
+    """
+
+
+def test_a_killed_worker_leaves_one_start_and_nothing_behind(
+    inner: Inner, pytester: pytest.Pytester
+) -> None:
+    """The worker that takes its place uses the same server, and the count stays right."""
+    result = inner(KILLED, "--harness-provider=local", "-n2")
+
+    result.assert_outcomes(passed=5, failed=1)
+    assert ["1"] * 5 == [file.read_text() for file in pytester.path.glob("*.txt")]
+    assert [] == runs_left(pytester)
+    assert [] == processes_of(pytester)
+
+
+KEEPING = """
+    from pathlib import Path
+
+    async def test_redis(redis_client, start_service, harness_session):
+        await redis_client.set("left", "behind")
+        facts = [start_service("redis").port, len(harness_session.run.starts())]
+        Path(f"{harness_session.run.id}.txt").write_text(" ".join(map(str, facts)))
+    """
+
+
+@pytest.fixture
+def kept_end(pytester: pytest.Pytester) -> Iterator[None]:
+    """Stop what is kept by runs inside the test."""
+    yield
+    for folder in (pytester.path / "tmp").glob("andamios-harness-*"):
+        KeptRun(folder).stop()
+
+
+@pytest.mark.usefixtures("kept_end")
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_a_second_run_uses_kept_servers(
+    inner: Inner, pytester: pytest.Pytester, workers: str
+) -> None:
+    """The first starts one, the second none; only the kept run is left."""
+    for _ in range(2):
+        inner(KEEPING, "--harness-provider=local", "--harness-keep", workers).assert_outcomes(
+            passed=1
+        )
+    facts = [file.read_text().split() for file in pytester.path.glob("*.txt")]
+
+    assert 1 == len({port for port, _starts in facts})
+    assert ["0", "1"] == sorted(starts for _port, starts in facts)
+    assert ["kept"] == [path.name for path in runs_left(pytester)]
+
+
+@pytest.mark.usefixtures("kept_end")
+def test_two_runs_at_once_share_kept_servers(inner: Inner, pytester: pytest.Pytester) -> None:
+    """One of them starts the server; both end well, and leave only the kept run."""
+    inner(KEEPING, "--collect-only")
+    command = [sys.executable, "-m", "pytest", *PLUGINS, "--harness-provider=local"]
+    runs = [
+        subprocess.Popen(
+            [*command, "--harness-keep", "-n2"],
+            cwd=pytester.path,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    outputs = [run.communicate(timeout=120)[0] for run in runs]
+    facts = [file.read_text().split() for file in pytester.path.glob("*.txt")]
+
+    assert [0, 0] == [run.returncode for run in runs], outputs
+    assert 1 == len({port for port, _starts in facts})
+    assert ["0", "1"] == sorted(starts for _port, starts in facts)
+    assert ["kept"] == [path.name for path in runs_left(pytester)]
+
+
+@pytest.mark.parametrize("workers", [(), ("-n1",)])
+def test_a_run_folder_that_cannot_be_had(
+    inner: Inner, pytester: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    """The run ends at once, with one line that names the folder."""
+    folder = pytester.path / "tmp" / f"andamios-harness-{os.getuid()}"
+    folder.touch()
+    result = inner(KEEPING, *workers)
+    line = next(line for line in result.outlines if str(folder) in line)
+
+    assert pytest.ExitCode.USAGE_ERROR == result.ret
+    assert f"harness: {folder} can't be used (File exists): set TMPDIR" in line
 
 
 def test_nothing_is_left_after_an_interruption(inner: Inner, pytester: pytest.Pytester) -> None:

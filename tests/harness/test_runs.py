@@ -1,5 +1,6 @@
 """A run: started once, ended by its controller, swept when that was killed."""
 
+import errno
 import json
 import os
 import signal
@@ -16,8 +17,9 @@ import pytest
 
 import harness
 from harness import Run, ServiceUnavailableError, providers
+from harness.folders import RunFolderError, explained
 from harness.processes import ProcessMark
-from harness.services import ProviderError, ServiceDetails, ServiceRequest
+from harness.services import ProviderError, ServiceDetails, ServiceOptions, ServiceRequest
 
 ROOT = Path(harness.__file__).parents[1]
 JOIN = """
@@ -195,3 +197,92 @@ def test_a_server_without_record_is_no_reason_to_fail(run: Run) -> None:
     run.close()
     assert time.monotonic() - began < 2
     assert not run.path.exists()
+
+
+KILLED_IN_START = """
+import os, signal, sys
+from harness import Run
+from harness.local import server
+server.wait_until_ready = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
+Run.join(sys.argv[1]).service('redis', 'local')
+"""
+
+
+def test_a_start_cut_short_is_cleaned_up_by_the_next(run: Run) -> None:
+    """A worker killed while a server came up doesn't leave a second one behind."""
+    worker = python(KILLED_IN_START, run.path)
+    worker.communicate(timeout=30)
+    assert -signal.SIGKILL == worker.returncode
+    (old,) = servers_of(run.path)
+
+    details = run.service("redis", "local")
+    (new,) = servers_of(run.path)
+    assert old.pid != new.pid
+    assert f":{details.port}" in " ".join(new.cmdline())
+    assert 1 == len(run.starts())
+
+
+def test_starts_are_counted_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever joins a server, or uses one of others, has started none."""
+    details = run.service("redis", "local")
+    python(JOIN, run.path).communicate(timeout=30)
+    monkeypatch.setenv("ANDAMIOS_REDIS_URL", details.url())
+    run.service("redis")
+    (start,) = run.starts()
+
+    assert ("redis", "local", os.getpid()) == (start.service, start.provider, start.pid)
+    assert 0 < start.seconds < 30
+
+
+def test_options_tell_services_apart(run: Run) -> None:
+    """A server with other settings is another one, and found again by them."""
+    options = ServiceOptions(settings={"maxmemory": "64mb"})
+    usual, other = run.service("redis", "local"), run.service("redis", "local", options)
+
+    assert usual.port != other.port
+    assert other == run.service("redis", "local", ServiceOptions(settings={"maxmemory": "64mb"}))
+    assert [usual, other] == run.started()
+    assert 2 == len(servers_of(run.path))
+
+
+def test_whose_server_a_database_is_on(run: Run) -> None:
+    """Databases on a server of the run end with it, all others have to be dropped."""
+    details = run.service("redis", "local")
+    assert run.owns(details.url(database="5"))
+    assert not run.owns("redis://127.0.0.1:1/5")
+
+
+def test_a_full_disk_leaves_no_server(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server that can't be written down is stopped, and the reason names the folder."""
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("harness.outcomes.write_private", fail)
+    with pytest.raises(ServiceUnavailableError, match=r"the disk of .* is full: free space"):
+        run.service("redis", "local")
+    assert [] == servers_of(run.path)
+
+
+@pytest.mark.parametrize(
+    ("number", "says"),
+    [
+        (errno.ENOSPC, "the disk of {} is full: free space there, or set TMPDIR to another disk"),
+        (errno.EACCES, "{} can't be written to: set TMPDIR to a folder of your own"),
+        (errno.EROFS, "{} can't be written to: set TMPDIR to a folder of your own"),
+        (errno.ENOENT, "{} is gone: this run is closed, or somebody removed it"),
+        (errno.EIO, "{} can't be used (Input/output error): set TMPDIR to another folder"),
+    ],
+)
+def test_what_is_wrong_with_a_folder(tmp_path: Path, number: int, says: str) -> None:
+    """One line names the folder and a way out."""
+    with pytest.raises(RunFolderError) as caught, explained(tmp_path):
+        raise OSError(number, os.strerror(number))
+    assert says.format(tmp_path) == str(caught.value)
+
+
+def test_a_file_is_no_folder(tmp_path: Path) -> None:
+    """The folder of runs may have been given by mistake."""
+    (tmp_path / "file").touch()
+    with pytest.raises(RunFolderError, match="can't be used"):
+        Run.create(tmp_path / "file")
