@@ -12,8 +12,8 @@ from andamios import AndamiosEngine, GenericRepository, QueryBuilder
 from andamios.caching import CacheManager
 from andamios.caching.shared import BACK_OFF, OWED, PATIENCE, SharedBoard
 from andamios.core.facts import CommitStarted
+from harness.faults import FaultProxy
 from tests.caching.domain import CaShelf
-from tests.caching.proxy import BlackHole
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -55,20 +55,20 @@ async def test_a_black_hole_costs_a_bounded_time_once(
     await redis_client.ping()
     await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
     async with (
-        BlackHole.before(redis_database) as proxy,
+        FaultProxy.to(redis_database) as proxy,
         CacheManager(proxy.url, timeout=TIMEOUT) as cache,
     ):
         cache.watch(engine)
         assert [0, 0] == [await number(engine) for _ in range(2)]
         assert 1 == cache.stats().hits
 
-        proxy.is_open = False
+        proxy.timeout()
         began = time.monotonic()
         assert [0] * 10 == [await number(engine) for _ in range(10)]
         assert TIMEOUT <= time.monotonic() - began < TIMEOUT + 2.0
         assert 1 == cache.stats().errors
 
-        proxy.is_open = True
+        proxy.reset()
         await asyncio.sleep(BACK_OFF)
         assert [0] * 3 == [await number(engine) for _ in range(3)]
         assert cache.stats().hits >= 2
@@ -82,7 +82,7 @@ async def test_a_write_that_cannot_be_told(
     await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
     bound = 1.5
     async with (
-        BlackHole.before(redis_database) as proxy,
+        FaultProxy.to(redis_database) as proxy,
         CacheManager(proxy.url, timeout=TIMEOUT, max_staleness=bound) as here,
         AndamiosEngine(test_database, uvloop=False, pool_size=2) as elsewhere,
         CacheManager(redis_database, timeout=2, max_staleness=bound) as there,
@@ -92,7 +92,7 @@ async def test_a_write_that_cannot_be_told(
         assert [0, 0] == [await number(engine), await number(elsewhere)]
         assert 1 == there.stats().hits
 
-        proxy.is_open = False
+        proxy.timeout()
         began = time.monotonic()
         await write(engine, 1)
         assert time.monotonic() - began < TIMEOUT * PATIENCE + 2.0
@@ -110,7 +110,7 @@ async def test_what_was_owed_is_made_up_for(
     await redis_client.ping()
     await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
     async with (
-        BlackHole.before(redis_database) as proxy,
+        FaultProxy.to(redis_database) as proxy,
         CacheManager(proxy.url, timeout=TIMEOUT, max_staleness=60) as here,
         AndamiosEngine(test_database, uvloop=False, pool_size=2) as elsewhere,
         CacheManager(redis_database, timeout=2, max_staleness=60) as there,
@@ -118,11 +118,11 @@ async def test_what_was_owed_is_made_up_for(
         here.watch(engine)
         there.watch(elsewhere)
         assert [0, 0] == [await number(elsewhere) for _ in range(2)]
-        proxy.is_open = False
+        proxy.timeout()
         await write(engine, 1)
         # Nobody told them, which is what max_staleness is for.
         assert 0 == await number(elsewhere)
-        proxy.is_open = True
+        proxy.reset()
         await asyncio.sleep(BACK_OFF)
         assert [1, 1] == [await number(engine), await number(elsewhere)]
 
@@ -134,7 +134,7 @@ async def test_a_reader_silences_no_writer(
     await redis_client.ping()
     await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
     async with (
-        BlackHole.before(redis_database) as proxy,
+        FaultProxy.to(redis_database) as proxy,
         CacheManager(proxy.url, timeout=TIMEOUT, max_staleness=60) as here,
         AndamiosEngine(test_database, uvloop=False, pool_size=2) as elsewhere,
         CacheManager(redis_database, timeout=2, max_staleness=60) as there,
@@ -142,9 +142,9 @@ async def test_a_reader_silences_no_writer(
         here.watch(engine)
         there.watch(elsewhere)
         assert [0, 0] == [await number(elsewhere) for _ in range(2)]
-        proxy.is_open = False
+        proxy.timeout()
         assert 0 == await number(engine)
-        proxy.is_open = True
+        proxy.reset()
         assert 1 == here.stats().errors
         await write(engine, 1)
         assert [1, 1] == [await number(elsewhere), await number(engine)]
@@ -154,15 +154,15 @@ async def test_a_long_outage(redis_database: str, redis_client: Redis) -> None:
     """Of many commits that could not be told, all is void afterwards, in their database alone."""
     await redis_client.ping()
     tags = [f"here|t:ca_shelf:{key}" for key in range(3 * OWED)]
-    async with BlackHole.before(redis_database) as proxy:
+    async with FaultProxy.to(redis_database) as proxy:
         board = SharedBoard(proxy.url, timeout=TIMEOUT, failed=lambda: None)
         everything = {"here|*", "there|*"}
         before = await board.versions(everything)
-        proxy.is_open = False
+        proxy.timeout()
         for writer, tag in enumerate(tags):
             await board.mark(str(writer), {tag})
             await board.unmark(str(writer), {tag}, changed=True)
-        proxy.is_open = True
+        proxy.reset()
         await asyncio.sleep(BACK_OFF)
         after = await board.versions(everything)
         assert before["there|*"] == after["there|*"]
@@ -177,7 +177,7 @@ async def test_a_writer_that_dies_between(
     await redis_client.ping()
     await GenericRepository[CaShelf](engine).create(CaShelf(name="a"))
     async with (
-        BlackHole.before(redis_database) as proxy,
+        FaultProxy.to(redis_database) as proxy,
         CacheManager(proxy.url, timeout=TIMEOUT, max_staleness=60) as here,
         AndamiosEngine(test_database, uvloop=False, pool_size=2) as elsewhere,
         CacheManager(redis_database, timeout=2, max_staleness=60) as there,
@@ -186,7 +186,7 @@ async def test_a_writer_that_dies_between(
         there.watch(elsewhere)
         assert [0, 0] == [await number(elsewhere) for _ in range(2)]
         # Heard after the cache, which has marked by then.
-        engine.hooks.listen(CommitStarted, lambda _fact: setattr(proxy, "is_open", False))
+        engine.hooks.listen(CommitStarted, lambda _fact: proxy.timeout())
         await write(engine, 1)
         assert [1, 1] == [await number(elsewhere), await number(engine)]
 

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator, Callable
 from typing import Any, TypeAlias
 
-import pytest
 import pytest_asyncio
 
 from andamios import AndamiosEngine
-from tests.monitoring.proxy import SilentProxy
+from harness.faults import FaultProxy
+from harness.fixtures.faults import FaultProxyMaker
 
 EngineMaker: TypeAlias = Callable[..., AndamiosEngine]
 
@@ -27,9 +27,6 @@ async def make_engine(engine: AndamiosEngine) -> AsyncIterator[EngineMaker]:
 
 
 @pytest_asyncio.fixture
-async def proxy(engine: AndamiosEngine) -> AsyncIterator[SilentProxy]:
+async def proxy(engine: AndamiosEngine, fault_proxy: FaultProxyMaker) -> FaultProxy:
     """A way to the server on which nothing more may come through."""
-    if engine.backend == "sqlite":
-        pytest.skip("SQLite has no server")
-    async with SilentProxy(engine.url.host or "127.0.0.1", engine.url.port or 0) as opened:
-        yield opened
+    return await fault_proxy(engine.url)

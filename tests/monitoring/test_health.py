@@ -11,9 +11,9 @@ import pytest
 
 from andamios import AndamiosEngine, ConfigurationError
 from andamios.monitoring import HealthChecker, HealthReport, HealthStatus
+from harness.faults import FaultProxy
 from tests.models.domain import LibWord
 from tests.monitoring.conftest import EngineMaker
-from tests.monitoring.proxy import SilentProxy
 
 TIMEOUT = 0.3
 SOON = TIMEOUT + 2.0
@@ -73,13 +73,12 @@ async def test_black_hole(engine: AndamiosEngine, make_engine: EngineMaker) -> N
         assert await quiet(other)
 
 
-async def test_server_that_falls_silent(proxy: SilentProxy, make_engine: EngineMaker) -> None:
+async def test_server_that_falls_silent(proxy: FaultProxy, make_engine: EngineMaker) -> None:
     """A connection on which no more answers come is unhealthy in time, and is given up."""
-    url = make_engine().url.set(host="127.0.0.1", port=proxy.port)
-    engine = make_engine(url=url, pool_size=2, max_overflow=0)
+    engine = make_engine(url=proxy.url, pool_size=2, max_overflow=0)
     checker = HealthChecker(engine, timeout=TIMEOUT)
     assert (await checker.check_database_connectivity()).is_healthy
-    proxy.is_silent = True
+    proxy.timeout()
     began = time.monotonic()
     status = await checker.check_database_connectivity()
     took = time.monotonic() - began
@@ -87,15 +86,14 @@ async def test_server_that_falls_silent(proxy: SilentProxy, make_engine: EngineM
     assert not status.is_healthy
     assert took < SOON
     assert await quiet(engine)
-    proxy.is_silent = False
+    proxy.reset()
     assert (await checker.check_database_connectivity()).is_healthy
 
 
-async def test_server_that_is_gone(proxy: SilentProxy, make_engine: EngineMaker) -> None:
+async def test_server_that_is_gone(proxy: FaultProxy, make_engine: EngineMaker) -> None:
     """A refused connection is unhealthy at once, and the answer has no secrets."""
-    url = make_engine().url.set(host="127.0.0.1", port=proxy.port)
-    engine = make_engine(url=url)
-    await proxy.stop()
+    engine = make_engine(url=proxy.url)
+    await proxy.down()
     status = await HealthChecker(engine).check_database_connectivity()
 
     assert not status.is_healthy
@@ -135,14 +133,13 @@ async def test_exhausted_pool_that_gives_up_first(make_engine: EngineMaker) -> N
 
 
 async def test_silent_server_is_no_exhausted_pool(
-    proxy: SilentProxy, make_engine: EngineMaker
+    proxy: FaultProxy, make_engine: EngineMaker
 ) -> None:
     """A check that holds the last connection itself says that the server does not answer."""
-    url = make_engine().url.set(host="127.0.0.1", port=proxy.port)
-    engine = make_engine(url=url, pool_size=1, max_overflow=0)
+    engine = make_engine(url=proxy.url, pool_size=1, max_overflow=0)
     checker = HealthChecker(engine, timeout=TIMEOUT)
     assert (await checker.check_database_connectivity()).is_healthy
-    proxy.is_silent = True
+    proxy.timeout()
     status = await checker.check_database_connectivity()
 
     assert status.detail.startswith("no answer within")

@@ -9,8 +9,9 @@ from sqlalchemy import select
 
 from andamios import AndamiosEngine
 from andamios.resilience import TransactionManager
+from harness.faults import FaultProxy
+from harness.fixtures.faults import FaultProxyMaker
 from tests.resilience.models import ResNote
-from tests.resilience.proxy import Proxy
 
 NoteReader: TypeAlias = Callable[[], Awaitable[list[str]]]
 
@@ -33,20 +34,14 @@ def notes(engine: AndamiosEngine) -> NoteReader:
 
 
 @pytest_asyncio.fixture
-async def proxy(engine: AndamiosEngine, backend: str) -> AsyncIterator[Proxy]:
+async def proxy(engine: AndamiosEngine, fault_proxy: FaultProxyMaker) -> FaultProxy:
     """A proxy in front of the test's server."""
-    if backend == "sqlite":
-        pytest.skip("SQLite has no connection that could break")
-    assert engine.url.host
-    assert engine.url.port
-    async with Proxy(engine.url.host, engine.url.port) as running:
-        yield running
+    return await fault_proxy(engine.url)
 
 
 @pytest_asyncio.fixture
-async def proxied(engine: AndamiosEngine, proxy: Proxy) -> AsyncIterator[AndamiosEngine]:
+async def proxied(proxy: FaultProxy) -> AsyncIterator[AndamiosEngine]:
     """An engine on this test's database, through the proxy."""
-    url = engine.url.set(host="127.0.0.1", port=proxy.port)
-    made = AndamiosEngine(url, uvloop=False, pool_size=2)
+    made = AndamiosEngine(proxy.url, uvloop=False, pool_size=2)
     yield made
     await made.close()

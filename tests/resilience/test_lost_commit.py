@@ -10,9 +10,9 @@ from sqlalchemy import insert, select, text
 from andamios import AndamiosEngine, AsyncSession, CommitOutcomeUnknownError, ConnectionFailedError
 from andamios.errors import DeadlineExceededError
 from andamios.resilience import ConnectionResilience, TransactionManager
+from harness.faults import FaultProxy, Moment
 from tests.resilience.conftest import NoteReader
 from tests.resilience.models import ResNote
-from tests.resilience.proxy import Moment, Proxy
 
 Work = Callable[[AsyncSession], Awaitable[Any]]
 
@@ -30,7 +30,7 @@ def in_use(engine: AndamiosEngine) -> int:
 
 @pytest.mark.parametrize("moment", HAPPENED)
 async def test_lost_commit_is_unknown_and_not_repeated(
-    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader, moment: Moment
+    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader, moment: Moment
 ) -> None:
     """A break around COMMIT is told as what it is, whether the server committed or not."""
     calls = 0
@@ -44,13 +44,13 @@ async def test_lost_commit_is_unknown_and_not_repeated(
 
     with pytest.raises(CommitOutcomeUnknownError, match="may have happened or not"):
         await TransactionManager(proxied).run(work)
-    assert (1, 1, 0) == (calls, proxy.breaks, in_use(proxied))
+    assert (1, 1, 0) == (calls, proxy.cuts, in_use(proxied))
     assert HAPPENED[moment] == await notes()
 
 
 @pytest.mark.parametrize("moment", HAPPENED)
 async def test_lost_commit_of_a_session(
-    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader, moment: Moment
+    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader, moment: Moment
 ) -> None:
     """Outside of the manager the error is the same, and a retry leaves it alone."""
     calls = 0
@@ -69,7 +69,7 @@ async def test_lost_commit_of_a_session(
     assert HAPPENED[moment] == await notes()
 
 
-async def test_lost_commit_of_a_reader(proxied: AndamiosEngine, proxy: Proxy) -> None:
+async def test_lost_commit_of_a_reader(proxied: AndamiosEngine, proxy: FaultProxy) -> None:
     """A transaction that only reads commits nothing, so that it is read again."""
     calls = 0
 
@@ -82,12 +82,12 @@ async def test_lost_commit_of_a_reader(proxied: AndamiosEngine, proxy: Proxy) ->
         return found
 
     assert [] == await TransactionManager(proxied).run(work, read_only=True)
-    assert (2, 1) == (calls, proxy.breaks)
+    assert (2, 1) == (calls, proxy.cuts)
 
 
 @pytest.mark.parametrize("moment", HAPPENED)
 async def test_break_in_mid_transaction_is_repeated(
-    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader, moment: Moment
+    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader, moment: Moment
 ) -> None:
     """What a broken transaction did is gone; the function runs again, and once counts."""
     calls = 0
@@ -104,11 +104,11 @@ async def test_break_in_mid_transaction_is_repeated(
 
     assert 2 == await TransactionManager(proxied).run(work)
     assert ["break", "one"] == await notes()
-    assert (1, 0) == (proxy.breaks, in_use(proxied))
+    assert (1, 0) == (proxy.cuts, in_use(proxied))
 
 
 async def test_what_the_function_committed_is_not_repeated(
-    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader
+    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader
 ) -> None:
     """A function that commits itself runs once, since a part of it would be done twice."""
 
@@ -148,7 +148,7 @@ async def test_server_that_ends_the_connection(
 
 
 async def test_deadline_during_commit_is_unknown(
-    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader
+    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader
 ) -> None:
     """A COMMIT that the deadline interrupts may have happened."""
 
@@ -163,26 +163,29 @@ async def test_deadline_during_commit_is_unknown(
     assert 0 == in_use(proxied)
 
 
-async def test_cancelled_commit(proxied: AndamiosEngine, proxy: Proxy) -> None:
+async def test_cancelled_commit(proxied: AndamiosEngine, proxy: FaultProxy) -> None:
     """A cancellation during COMMIT passes through, and nothing runs again."""
     calls = 0
+    held: asyncio.Future[asyncio.Event] = asyncio.get_running_loop().create_future()
 
     async def work(session: AsyncSession) -> None:
         nonlocal calls
         calls += 1
         session.add(ResNote(text="one"))
         await session.flush()
-        proxy.cut(b"COMMIT", "held")
+        held.set_result(proxy.cut(b"COMMIT", "held"))
 
     task = asyncio.create_task(TransactionManager(proxied).run(work))
-    await proxy.has_broken.wait()
+    await (await held).wait()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (1, 0) == (calls, in_use(proxied))
 
 
-async def test_deadline_covers_a_server_that_is_away(proxied: AndamiosEngine, proxy: Proxy) -> None:
+async def test_deadline_covers_a_server_that_is_away(
+    proxied: AndamiosEngine, proxy: FaultProxy
+) -> None:
     """Pauses between attempts count as well."""
 
     async def work(session: AsyncSession) -> None:

@@ -16,9 +16,9 @@ from tenacity import (
 from andamios import AndamiosEngine, DuplicateError, SerializationError, TransactionError
 from andamios.errors import CircuitOpenError, ConfigurationError, ConnectionFailedError
 from andamios.resilience import CircuitBreaker, ConnectionResilience
+from harness.faults import FaultProxy
 from tests.resilience.conftest import NoteReader
 from tests.resilience.models import ResNote
-from tests.resilience.proxy import Proxy
 
 
 class Operation:
@@ -147,7 +147,7 @@ async def test_inside_a_session_is_refused(engine: AndamiosEngine) -> None:
 
 
 async def test_broken_connection_is_repeated(
-    proxied: AndamiosEngine, proxy: Proxy, notes: NoteReader
+    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader
 ) -> None:
     """An operation whose connection broke before COMMIT is done once, by the second try."""
     calls = 0
