@@ -52,9 +52,7 @@ async def test_the_pool_recovers(engine: AndamiosEngine, switch: FaultProxy) -> 
     assert {f"word {number}" for number in (*range(4), *range(20, 28))} == kept
 
 
-async def test_a_lone_read_does_not_notice_a_short_outage(
-    switch: FaultProxy,
-) -> None:
+async def test_a_lone_read_does_not_notice_a_short_outage(switch: FaultProxy) -> None:
     """Connections that broke while nobody used them are replaced, and a read finds its rows."""
     async with AndamiosEngine(switch.url, uvloop=False, pool_size=2) as through:
         await asyncio.gather(*(work(through, number) for number in range(2)))
