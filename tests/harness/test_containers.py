@@ -128,7 +128,7 @@ def test_images_build_without_an_engine(
 
 def test_images_build_of_something_unknown(capsys: pytest.CaptureFixture[str]) -> None:
     """A wrong name is answered with the right ones."""
-    assert 1 == main(["images", "build", "oracle"])
+    assert 2 == main(["images", "build", "oracle"])
     assert "use postgresql, mysql, mariadb, redis" in capsys.readouterr().err
 
 
