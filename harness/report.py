@@ -17,7 +17,7 @@ from harness.conformance.page import page
 from harness.conformance.table import CapabilityTable
 from harness.journal import Start
 from harness.services import ServiceDetails, ServiceName, ServiceUnavailableError
-from harness.session import BACKENDS, HarnessSession
+from harness.session import KNOWN_BACKENDS, HarnessSession
 
 __all__ = ["RunReport", "describe", "header", "origin"]
 
@@ -106,7 +106,7 @@ class RunReport:
         """Print servers, results by backend, and the table of capabilities."""
         session = HarnessSession.of(self._config)
         started = session.run.started() if session.has_run else []
-        backends = [name for name in BACKENDS if name in self._outcomes]
+        backends = [name for name in KNOWN_BACKENDS if name in self._outcomes]
         if started or session.unavailable or backends:
             terminalreporter.section("harness")
             self._write_servers(terminalreporter, started)

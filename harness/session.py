@@ -25,9 +25,12 @@ from harness.services import (
     ServiceUnavailableError,
 )
 
-__all__ = ["BACKENDS", "HarnessSession"]
+__all__ = ["BACKENDS", "KNOWN_BACKENDS", "HarnessSession"]
 
 BACKENDS = ("sqlite", "postgresql", "mysql")
+"""Where tests run unless told otherwise."""
+
+KNOWN_BACKENDS = (*BACKENDS, "mysql+asyncmy", "mariadb")
 
 RUN_PATH = "andamios_harness_run"
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from harness.session import BACKENDS
+from harness.session import KNOWN_BACKENDS
 
 __all__ = ["GAPS", "Gap", "GapHooks", "declared_gaps", "expect", "gap_of"]
 
@@ -76,11 +76,11 @@ def declared_gaps(config: pytest.Config) -> tuple[Gap, ...]:
     found: list[Iterable[Gap]] = config.hook.pytest_andamios_gaps(config=config)
     declared = tuple(gap for gaps in found for gap in gaps)
     for gap in declared:
-        unknown = sorted(set(gap.backends) - set(BACKENDS))
+        unknown = sorted(set(gap.backends) - set(KNOWN_BACKENDS))
         if unknown:
             raise pytest.UsageError(
                 f"pytest_andamios_gaps: {gap.capability!r} names unknown backends "
-                f"{', '.join(unknown)}; known: {', '.join(BACKENDS)}"
+                f"{', '.join(unknown)}; known: {', '.join(KNOWN_BACKENDS)}"
             )
     return (*GAPS, *declared)
 

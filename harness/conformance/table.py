@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from harness.conformance.columns import Column
-from harness.session import BACKENDS
+from harness.session import KNOWN_BACKENDS
 
 __all__ = ["FAILED", "NO", "RESULTS", "UNKNOWN", "YES", "CapabilityTable", "Cell", "Note"]
 
@@ -65,7 +65,8 @@ class CapabilityTable:
     def backends(self) -> list[str]:
         """The backends that have results, in their usual order."""
         found = {backend for row in self._cells.values() for backend in row}
-        return [*(name for name in BACKENDS if name in found), *sorted(found - set(BACKENDS))]
+        known = [name for name in KNOWN_BACKENDS if name in found]
+        return [*known, *sorted(found.difference(known))]
 
     def add(self, capability: str, backend: str, report: pytest.TestReport) -> None:
         """Take a result in."""

@@ -16,7 +16,7 @@ from harness.conformance.table import CapabilityTable
 from harness.journal import Start
 from harness.report import describe, origin
 from harness.services import ServiceDetails
-from harness.session import BACKENDS
+from harness.session import KNOWN_BACKENDS
 
 MYSQL = ServiceDetails(
     "mysql",
@@ -106,9 +106,9 @@ def test_text_is_narrow() -> None:
     table = CapabilityTable()
     name, long = "group: " + "word " * 30, report("skipped", xfail=True)
     long.wasxfail = "because " * 40
-    for backend in BACKENDS:
+    for backend in KNOWN_BACKENDS:
         table.add(name, backend, long)
-    lines = table.as_text(columns_of(BACKENDS, [])).splitlines()
+    lines = table.as_text(columns_of(KNOWN_BACKENDS, [])).splitlines()
 
     assert 120 >= max(map(len, lines))
     # In the table and in the line with the reason.
@@ -205,7 +205,7 @@ def test_declared_gaps() -> None:
     pairs = [(gap.capability, backend) for gap in GAPS for backend in gap.backends]
 
     assert len(pairs) == len(set(pairs))
-    assert {backend for _, backend in pairs} <= set(BACKENDS)
+    assert {backend for _, backend in pairs} <= set(KNOWN_BACKENDS)
     assert all(gap.reason for gap in GAPS)
 
 
