@@ -48,6 +48,9 @@ def _is_closed(driver_connection: Any) -> bool:
     is_closed = getattr(driver_connection, "is_closed", None)  # asyncpg
     if callable(is_closed):
         return bool(is_closed())
+    transport = getattr(driver_connection, "_transport", None)  # asyncmy
+    if transport is not None:
+        return bool(transport.is_closing())
     # aiomysql notices only when it reads, though the loop has seen the end of the stream;
     # at_eof() would be false while MariaDB's last words lie in the buffer.
     reader = getattr(driver_connection, "_reader", None)
