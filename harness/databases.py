@@ -1,9 +1,8 @@
 """
 A database for each test worker, on whatever server a URL leads to.
 
-PostgreSQL and MySQL get a database of their own, SQLite a file, Redis a numbered one.
-Names carry the run and the worker, so that two runs can share a server. Redis has numbers
-only; one that is not empty is somebody's, and is left alone.
+PostgreSQL and MySQL get a database of their own, SQLite a file, Redis a numbered one. Names
+carry the run and the worker, so that two runs can share a server.
 """
 
 from __future__ import annotations
@@ -19,15 +18,21 @@ from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 
 from andamios import AndamiosEngine, ConfigurationError
+from harness import numbered, templates
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Coroutine
 
-    from redis.asyncio import Redis
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["TestDatabaseManager", "run_now"]
+    from harness.ledger import Ledger
+    from harness.templates import Schema
+
+__all__ = ["TestDatabaseManager", "drop_database", "run_now"]
 
 T = TypeVar("T")
+
+SERVERS = {"postgresql", "mysql", "mariadb"}
 
 
 class TestDatabaseManager:
@@ -38,6 +43,9 @@ class TestDatabaseManager:
         server_url: The server: ``postgresql://…``, ``mysql://…``, ``redis://…``, or
             ``sqlite:///folder`` for files in a folder.
         run_id: What tells this run's databases from others'; by default a random one.
+        ledger: Where databases are written down before they are made, so that those of a
+            killed run are found; None where the server ends with the run anyway.
+        templates_of: Whose templates are used; by default the run's own.
 
     Example:
         >>> import asyncio, tempfile
@@ -50,53 +58,92 @@ class TestDatabaseManager:
 
     __test__ = False
 
-    def __init__(self, server_url: str, run_id: str | None = None) -> None:
+    def __init__(
+        self,
+        server_url: str,
+        run_id: str | None = None,
+        *,
+        ledger: Ledger | None = None,
+        templates_of: str | None = None,
+    ) -> None:
         self._server = make_url(server_url)
         self._backend = self._server.get_backend_name()
         self._run_id = run_id or uuid.uuid4().hex[:12]
-        self._claimed: set[str] = set()
+        self._ledger = ledger
+        self._templates_of = templates_of or self._run_id
+        self._numbers: dict[str, str] = {}
 
-    async def create_test_database(self, worker_id: str) -> str:
+    async def create_test_database(self, worker_id: str, schema: Schema | None = None) -> str:
         """
-        Make an empty database for a worker; one that is there already is replaced.
+        Make a database for a worker; one that is there already is replaced.
 
         Args:
             worker_id: For instance ``gw0``, as pytest-xdist names its workers.
+            schema: What is in it: copied from a template on PostgreSQL and SQLite, made
+                anew on MySQL. None: nothing.
 
         Returns:
-            Its URL, with the password.
+            Its URL, with the password. Beyond the databases that a Redis has, it ends in the
+            prefix that the worker's keys are to have: ``redis://host/0#prefix:``.
 
         Raises:
             ConfigurationError: The URL leads to no backend that the harness knows.
             ConnectionFailedError: The server does not answer.
         """
         if self._backend == "redis":
-            await self._claim(self._url(worker_id))
+            return await self._take_number(worker_id)
+        await self.cleanup_test_database(worker_id)
+        url = self._url(worker_id)
+        address = url.render_as_string(hide_password=False)
+        self._write_down(address, worker_id)
+        if self._backend == "sqlite":
+            await self._copy_file(url, schema)
+        elif self._backend == "postgresql":
+            await self._clone(str(url.database), schema)
         else:
-            await self.cleanup_test_database(worker_id)
-        if self._backend in {"postgresql", "mysql", "mariadb"}:
-            await self._on_server(self._create_statement(worker_id))
-        return self._url(worker_id).render_as_string(hide_password=False)
+            async with administering(self._server) as connection:
+                await connection.execute(
+                    text(f"CREATE DATABASE {url.database} CHARACTER SET utf8mb4")
+                )
+            if schema is not None:
+                await schema.create(address)
+        return address
 
     async def cleanup_test_database(self, worker_id: str) -> None:
         """Remove a worker's database with everything in it, if it is there."""
-        if self._backend == "sqlite":
-            await asyncio.to_thread(_remove_files, str(self._url(worker_id).database))
-        elif self._backend == "redis":
-            await self._flush(self._url(worker_id))
+        if self._backend == "redis":
+            address = self._numbers.pop(worker_id, None)
         else:
-            force = " WITH (FORCE)" if self._backend == "postgresql" else ""
-            await self._on_server(f"DROP DATABASE IF EXISTS {self._name(worker_id)}{force}")
+            address = self._url(worker_id).render_as_string(hide_password=False)
+        if address is not None:
+            await drop_database(address)
+            self._strike_out(address)
 
-    def _create_statement(self, worker_id: str) -> str:
-        name = self._name(worker_id)
-        if self._backend == "postgresql":
-            # Text sorts by code point, as on the other backends, whatever the machine's locale.
-            return (
-                f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'UTF8' "
-                "LC_COLLATE 'C.UTF-8' LC_CTYPE 'C.UTF-8'"
+    async def _take_number(self, worker_id: str) -> str:
+        if worker_id in self._numbers:
+            await drop_database(self._numbers[worker_id])
+        else:
+            owner = f"andamios:{self._run_id}:{worker_id}:"
+            self._numbers[worker_id] = await numbered.take(
+                self._server, owner, self._ledger, set(self._numbers.values())
             )
-        return f"CREATE DATABASE {name} CHARACTER SET utf8mb4"
+        return self._numbers[worker_id]
+
+    async def _copy_file(self, url: URL, schema: Schema | None) -> None:
+        if schema is not None:
+            owner = Path(str(url.database)).parent / f"andamios_{self._templates_of}"
+            await templates.copy_file(url, schema, owner)
+
+    async def _clone(self, name: str, schema: Schema | None) -> None:
+        async with administering(self._server) as connection:
+            if schema is None:
+                await connection.execute(text(templates.plain(name)))
+                return
+            # Templates of a server that is kept stay for the next run.
+            is_own = self._templates_of == self._run_id
+            ledger = self._ledger if is_own else None
+            owner = templates.Owner(self._server, f"andamios_{self._templates_of}", ledger)
+            await templates.clone(connection, owner, schema, name)
 
     def _name(self, worker_id: str) -> str:
         # Goes into SQL as an identifier, which cannot be a bound parameter.
@@ -106,68 +153,66 @@ class TestDatabaseManager:
         if self._backend == "sqlite":
             folder = Path(self._server.database or ".")
             return self._server.set(database=str(folder / f"{self._name(worker_id)}.db"))
-        if self._backend == "redis":
-            # Redis has numbers and no names: from the one in the URL on, one for each worker.
-            first = int(self._server.database or 0)
-            return self._server.set(database=str(first + _number(worker_id)))
-        if self._backend in {"postgresql", "mysql", "mariadb"}:
+        if self._backend in SERVERS:
             return self._server.set(database=self._name(worker_id))
         message = f"The harness knows no {self._backend} databases."
         raise ConfigurationError(message)
 
-    async def _claim(self, url: URL) -> None:
-        """Take an empty numbered database of Redis; one taken before is emptied."""
-        await self._flush(url)
-        async with _redis(url) as client:
-            if await client.dbsize():
-                raise ConfigurationError(
-                    f"Redis database {url.database} is not empty, and is left alone. Empty it with "
-                    "FLUSHDB, or name the first of some empty ones in the URL: redis://host/5."
-                )
-        self._claimed.add(str(url.database))
+    def _write_down(self, address: str, worker_id: str) -> None:
+        if self._ledger is not None:
+            self._ledger.add(address, worker_id)
 
-    async def _flush(self, url: URL) -> None:
-        if url.database in self._claimed:
-            async with _redis(url) as client:
-                await client.flushdb()
+    def _strike_out(self, address: str) -> None:
+        if self._ledger is not None:
+            self._ledger.remove(address)
 
-    async def _on_server(self, statement: str) -> None:
-        engine = AndamiosEngine(self._server, uvloop=False, pool_size=1)
-        autocommit = engine.async_engine.execution_options(isolation_level="AUTOCOMMIT")
-        try:
-            async with autocommit.connect() as connection:
+
+async def drop_database(address: str) -> None:
+    """
+    Remove a database with everything in it, if it is there.
+
+    Args:
+        address: Its URL, as :meth:`TestDatabaseManager.create_test_database` gave it.
+
+    Raises:
+        ConnectionFailedError: The server does not answer.
+    """
+    url = make_url(address)
+    backend = url.get_backend_name()
+    if backend == "redis":
+        await numbered.empty(address)
+    elif backend == "sqlite":
+        await asyncio.to_thread(templates.remove_files, str(url.database))
+    else:
+        async with administering(url.set(database=_home(backend))) as connection:
+            for statement in _drops(backend, str(url.database)):
                 await connection.execute(text(statement))
-        finally:
-            await engine.close()
+
+
+def _home(backend: str) -> str:
+    """Name a database that is always there, to talk to the server from."""
+    return "postgres" if backend == "postgresql" else "information_schema"
+
+
+def _drops(backend: str, name: str) -> list[str]:
+    if backend != "postgresql":
+        return [f"DROP DATABASE IF EXISTS {name}"]
+    unseal = [templates.unseal(name)] if templates.is_template(name) else []
+    return [*unseal, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"]
+
+
+@asynccontextmanager
+async def administering(server: URL) -> AsyncIterator[AsyncConnection]:
+    """Connect to a server for statements that belong to no transaction."""
+    engine = AndamiosEngine(server, uvloop=False, pool_size=1, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connections.acquire() as connection:
+            yield connection
+    finally:
+        await engine.close()
 
 
 def run_now(work: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine from a synchronous fixture, on a loop that touches no other."""
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         return runner.run(work)
-
-
-def _remove_files(database: str) -> None:
-    for suffix in ("", "-wal", "-shm", "-journal"):
-        Path(f"{database}{suffix}").unlink(missing_ok=True)
-
-
-@asynccontextmanager
-async def _redis(url: URL) -> AsyncIterator[Redis]:
-    from redis.asyncio import Redis  # noqa: PLC0415  only Redis needs it
-    from redis.exceptions import ResponseError  # noqa: PLC0415
-
-    async with Redis.from_url(url.render_as_string(hide_password=False)) as client:
-        try:
-            yield client
-        except ResponseError as error:
-            message = (
-                f"Redis has no database {url.database}: each worker needs one. Set 'databases' in "
-                "its configuration, or run fewer workers."
-            )
-            raise ConfigurationError(message) from error
-
-
-def _number(worker_id: str) -> int:
-    digits = re.sub(r"\D", "", worker_id)
-    return int(digits) if digits else 0

@@ -13,17 +13,28 @@ import pytest
 from harness.conformance.gaps import Gap, GapHooks, declared_gaps, expect, gap_of
 from harness.fixtures.cache import cache_manager
 from harness.fixtures.database import (
+    FAILED,
     backend,
+    clean_database,
+    database_manager,
     database_server,
-    database_tables,
     db_metadata,
-    made_tables,
+    db_schema,
+    model_base,
+    own_database,
     test_database,
+    worker_database,
 )
-from harness.fixtures.engine import engine
+from harness.fixtures.engine import engine, engine_options, joined_stack
 from harness.fixtures.faults import fault_proxy
+from harness.fixtures.isolation import default_isolation, isolation
 from harness.fixtures.queries import check_limits, max_queries, query_log
-from harness.fixtures.redis import redis_client, redis_database
+from harness.fixtures.redis import (
+    redis_address,
+    redis_client,
+    redis_database,
+    redis_prefix,
+)
 from harness.fixtures.repository import reference_tables, user_repository
 from harness.fixtures.services import (
     harness_session,
@@ -42,34 +53,44 @@ from harness.loops import LOOPS, register_loops
 from harness.options import check_contradictions
 from harness.report import RunReport, header
 from harness.services import SERVICES
-from harness.session import BACKENDS, RUN_PATH, HarnessSession
+from harness.session import BACKENDS, KNOWN_BACKENDS, RUN_PATH, HarnessSession
 
 __all__ = [
     "backend",
     "cache_manager",
+    "clean_database",
+    "database_manager",
     "database_server",
-    "database_tables",
     "db_metadata",
+    "db_schema",
     "db_session",
+    "default_isolation",
     "ended_threads",
     "engine",
+    "engine_options",
     "fault_proxy",
     "harness_session",
-    "made_tables",
+    "isolation",
+    "joined_stack",
     "mariadb_options",
     "max_queries",
+    "model_base",
     "mysql_options",
+    "own_database",
     "postgresql_options",
     "query_log",
+    "redis_address",
     "redis_client",
     "redis_database",
     "redis_options",
+    "redis_prefix",
     "reference_tables",
     "service_options",
     "services_ahead",
     "start_service",
     "test_database",
     "user_repository",
+    "worker_database",
     "worker_name",
 ]
 
@@ -105,7 +126,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-backends",
         metavar="NAMES",
         default="",
-        help=f"run only on these backends (default: all of {', '.join(BACKENDS)})",
+        help=f"run on these backends, of {', '.join(KNOWN_BACKENDS)} "
+        f"(default: {', '.join(BACKENDS)})",
     )
     group.addoption(
         "--harness-keep",
@@ -137,8 +159,13 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers", "capability(name): what a test shows a backend can do; fills the table"
     )
+    config.addinivalue_line(
+        "markers",
+        "isolation(tier): keep this test from others by 'rolled_back' (one transaction), "
+        "'committing' (rows are deleted after it) or an 'own' database",
+    )
     _check_names(config, "harness_require", SERVICES)
-    _check_names(config, "harness_backends", BACKENDS)
+    _check_names(config, "harness_backends", KNOWN_BACKENDS)
     check_contradictions(config)
     register_loops(config, config.getoption("harness_loop"))
     # Engines that tests build would otherwise choose the loop of the whole process.
@@ -173,9 +200,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         name = _backend_of(item)
         (kept if name is None or name in wanted else left_out).append(item)
         _label(item, name, gaps)
-    if left_out:
+    # Who named no backends left none out.
+    if left_out and config.getoption("harness_backends"):
         config.hook.pytest_deselected(items=left_out)
-        items[:] = kept
+    items[:] = kept
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Remember that a test failed, for fixtures that keep what it left."""
+    report = yield
+    if report.failed:
+        item.stash[FAILED] = True
+    return report
 
 
 @pytest.hookimpl(wrapper=True)

@@ -13,8 +13,10 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.engine import make_url
 
+from harness.databases import TestDatabaseManager
 from harness.dropping import address_of
 from harness.folders import RunFolderError
+from harness.kept import KEPT
 from harness.kept_databases import KeptDatabases
 from harness.ledger import LedgerEntry
 from harness.runs import Run
@@ -159,6 +161,17 @@ class HarnessSession:
         if address_of(url) not in map(address_of, theirs):
             return url
         return make_url(url).render_as_string(hide_password=True)
+    def databases(self, server_url: str) -> TestDatabaseManager:
+        """Give what makes databases on a server for this run."""
+        is_kept = address_of(server_url) in self.run.kept.addresses()
+        is_written_down = server_url.startswith("redis") or not self.run.owns(server_url)
+        return TestDatabaseManager(
+            server_url,
+            self.run.id,
+            ledger=self.run.ledger if is_written_down else None,
+            templates_of=KEPT if is_kept else None,
+        )
+
 
     def close(self) -> None:
         """Stop what was started; only the controller does."""

@@ -80,3 +80,9 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:  # noqa: 
     finally:
         GUARD.deactivate()
     return result
+
+
+@pytest.fixture(scope="session")
+def default_isolation() -> str:
+    """Real transactions: most of what is tested here is what they do."""
+    return "committing"

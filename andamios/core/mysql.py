@@ -101,6 +101,7 @@ def _repair_bytes() -> None:
 
 
 def _begin(connection: Connection) -> None:
-    if connection.get_execution_options().get("andamios_read_only"):
+    options = connection.get_execution_options()
+    if options.get("andamios_read_only") and options.get("andamios_begin", True):
         begin = "START TRANSACTION READ ONLY"
         connection.exec_driver_sql(begin, execution_options={INTERNAL: True})

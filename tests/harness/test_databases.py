@@ -1,15 +1,21 @@
 """A database for each worker, on every backend."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
 
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
-from sqlalchemy import make_url, text
+from sqlalchemy import Column, MetaData, String, Table, make_url, text
 
 from andamios import AndamiosEngine, ConfigurationError, ConnectionFailedError
-from harness.databases import TestDatabaseManager
+from harness.databases import TestDatabaseManager, run_now
 from harness.fixtures.services import ServiceStarter
+from harness.ledger import Ledger
+from harness.numbered import prefix_of
+from harness.templates import Schema
 
 
 @pytest_asyncio.fixture
@@ -94,36 +100,147 @@ async def test_text_sorts_by_code_point(manager: TestDatabaseManager, backend: s
 
 @pytest.fixture
 def redis_server(start_service: ServiceStarter) -> str:
-    """The URL of the Redis server."""
-    return start_service("redis").url()
+    """The URL of the Redis server, from a number on that no worker of this run uses."""
+    first = make_url(start_service("redis").url()).set(database="90")
+    return first.render_as_string(hide_password=False)
+
+
+def numbered_url(server: str, number: int) -> str:
+    """The URL of another database of the same server."""
+    return f"{server.rpartition('/')[0]}/{number}"
 
 
 async def test_redis(redis_server: str) -> None:
-    """A numbered database, emptied; one that the server does not have is an error in words."""
+    """A numbered database for each worker, empty again when it is cleaned up."""
     manager = TestDatabaseManager(redis_server, "check")
-    url = await manager.create_test_database("gw97")
-    async with Redis.from_url(url) as client:
+    one, two = [await manager.create_test_database(worker) for worker in ("one", "two")]
+    async with Redis.from_url(one) as client:
         await client.set("a", "b")
-    await manager.cleanup_test_database("gw97")
-    async with Redis.from_url(url) as client:
+
+    assert one != two
+    assert one == await manager.create_test_database("one")
+    async with Redis.from_url(one) as client:
         assert [] == await client.keys()
-    with pytest.raises(ConfigurationError, match="fewer workers"):
-        await manager.create_test_database("gw12345")
+        await client.set("a", "b")
+        await manager.cleanup_test_database("one")
+        assert [] == await client.keys()
 
 
 async def test_redis_of_somebody_else(redis_server: str) -> None:
-    """Data that the harness did not write stays, and the error names the way out."""
-    first = make_url(redis_server).set(database="90")
-    manager = TestDatabaseManager(first.render_as_string(hide_password=False), "check")
-    async with Redis.from_url(f"{redis_server.rpartition('/')[0]}/98") as client:
+    """A database with data that the harness did not write is passed over."""
+    async with Redis.from_url(numbered_url(redis_server, 90)) as client:
         await client.set("theirs", "kept")
-        with pytest.raises(ConfigurationError, match="is not empty"):
-            await manager.create_test_database("gw8")
-        await manager.cleanup_test_database("gw8")
+        manager = TestDatabaseManager(redis_server, "check")
+        url = await manager.create_test_database("one")
+        await manager.cleanup_test_database("one")
+
         assert b"kept" == await client.get("theirs")
+        assert url != numbered_url(redis_server, 90)
         await client.flushdb()
-    assert (await manager.create_test_database("gw7")).endswith("/97")
-    await manager.cleanup_test_database("gw7")
+
+
+async def test_redis_of_another_run(redis_server: str, tmp_path: Path) -> None:
+    """What another run has written down is passed over, though it is empty."""
+    runs = [tmp_path / "run1", tmp_path / "run2"]
+    for run in runs:
+        await asyncio.to_thread(run.mkdir)
+    managers = [TestDatabaseManager(redis_server, run.name, ledger=Ledger(run)) for run in runs]
+    urls = [await in_thread(manager.create_test_database, "gw0") for manager in managers]
+    for manager in managers:
+        await in_thread(manager.cleanup_test_database, "gw0")
+
+    assert 2 == len(set(urls))
+    left = await asyncio.to_thread(lambda: [Ledger(run).databases() for run in runs])
+    assert [[], []] == left
+
+
+async def test_redis_beyond_its_databases(redis_server: str) -> None:
+    """Where there are fewer databases than workers, they share one by prefixes."""
+    last = TestDatabaseManager(numbered_url(redis_server, 127), "check")
+    urls = [await last.create_test_database(worker) for worker in ("one", "two")]
+    prefix = prefix_of(urls[1])
+    async with Redis.from_url(urls[0]) as client:
+        await client.mset({"mine": 1, f"{prefix}theirs": 2})
+        await last.cleanup_test_database("two")
+
+        assert [b"mine"] == await client.keys()
+    await last.cleanup_test_database("one")
+    assert "andamios:check:two:" == prefix
+
+
+async def test_redis_without_that_database(redis_server: str) -> None:
+    """A number that the server does not have is an error in words."""
+    with pytest.raises(ConfigurationError, match="no database 128"):
+        await TestDatabaseManager(numbered_url(redis_server, 128)).create_test_database("gw0")
+
+
+async def in_thread(work: Callable[[str], Coroutine[Any, Any, Any]], worker: str) -> Any:
+    """Run on a loop of another thread, where files may be read."""
+    return await asyncio.to_thread(lambda: run_now(work(worker)))
+
+
+LETTERS = Table("letters", MetaData(), Column("letter", String(5), primary_key=True))
+
+
+async def make_letters(url: str) -> None:
+    """Make a table with a row in it, as migrations do."""
+    await run(url, "CREATE TABLE letters (letter VARCHAR(5) PRIMARY KEY)")
+    await run(url, "INSERT INTO letters VALUES ('é')")
+
+
+@pytest.fixture
+def letters_schema(database_server: str) -> Schema:
+    """The tables of a MetaData, described where files may be read."""
+    return Schema.of(LETTERS.metadata, database_server)
+
+
+async def test_schema_of_tables(manager: TestDatabaseManager, letters_schema: Schema) -> None:
+    """A database is made with the tables of a MetaData in it."""
+    for worker in ("one", "two"):
+        assert [] == await in_thread_run(manager, worker, letters_schema)
+
+
+async def in_thread_run(manager: TestDatabaseManager, worker: str, schema: Schema) -> list[str]:
+    """Make a database where files may be read, and read its letters."""
+    url = await asyncio.to_thread(
+        lambda: run_now(manager.create_test_database(worker, schema))
+    )
+    return await run(url, READ)
+
+
+async def test_schema_is_made_once(manager: TestDatabaseManager, backend: str) -> None:
+    """Where databases can be copied, the second one is; and it holds the same rows."""
+    calls: list[str] = []
+
+    async def create(url: str) -> None:
+        calls.append(url)
+        await make_letters(url)
+
+    schema = Schema("0123456789abcdef", create)
+    for worker in ("one", "two", "one"):
+        assert ["é"] == await in_thread_run(manager, worker, schema)
+    can_copy = backend in {"sqlite", "postgresql"}
+
+    assert (1 if can_copy else 3) == len(calls)
+
+
+async def test_half_made_template(manager: TestDatabaseManager, backend: str) -> None:
+    """A template that failed is made again, and never copied as it is."""
+    if backend not in {"sqlite", "postgresql"}:
+        pytest.skip("MySQL has no templates")
+    tries: list[str] = []
+
+    async def create(url: str) -> None:
+        tries.append(url)
+        await run(url, MAKE[0])
+        if len(tries) == 1:
+            raise RuntimeError
+        await run(url, MAKE[1])
+
+    schema = Schema("fedcba9876543210", create)
+    with pytest.raises(RuntimeError):
+        await in_thread_run(manager, "one", schema)
+    assert ["é"] == await in_thread_run(manager, "one", schema)
 
 
 async def test_unknown_backend() -> None:

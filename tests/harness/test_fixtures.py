@@ -23,16 +23,14 @@ __all__ = ["db_metadata"]
 
 
 @pytest_asyncio.fixture
-async def nothing_left(
-    test_database: str,
-    database_tables: MetaData,  # noqa: ARG001  they have to be there
-) -> AsyncIterator[None]:
+async def nothing_left(test_database: str) -> AsyncIterator[None]:
     """Look, after the fixtures that a test asked for later, for what they left behind."""
     yield
     async with AndamiosEngine(test_database, uvloop=False) as engine:
         assert 0 == await GenericRepository[ConformanceTicket](engine).count()
 
 
+@pytest.mark.isolation("rolled_back")
 @pytest.mark.usefixtures("nothing_left")
 class TestDbSession:
     """A session that is rolled back, whatever the test does in it."""

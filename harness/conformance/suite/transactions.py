@@ -21,6 +21,7 @@ __all__ = ["TestIsolation", "TestTransactions"]
 LEVELS = ["READ UNCOMMITTED", "READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"]
 
 
+@pytest.mark.isolation("committing")
 class TestTransactions:
     """One session, one transaction."""
 
@@ -111,6 +112,7 @@ class TestTransactions:
             engine.session(isolation="CHAOS")
 
 
+@pytest.mark.isolation("committing")
 class TestIsolation:
     """Several sessions at once."""
 

@@ -1,0 +1,163 @@
+"""
+One worker's own database: made when a test first needs it, with the tables that tests need.
+
+It stays for the whole run, and each test leaves it as empty as it was made.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import MetaData, exists, inspect, literal, select, table, text, union_all
+
+from andamios import AndamiosEngine
+from harness.databases import TestDatabaseManager
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Executable
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+    from harness.templates import Schema
+
+__all__ = ["WorkerDatabase"]
+
+CLEANING_LIMIT = 15.0
+"""Seconds; a test that leaves a lock behind gets its database replaced after them."""
+
+MOST_SEEDS = 10_000
+"""Rows; with more of them, a database is made anew instead of being filled again."""
+
+
+class WorkerDatabase:
+    """
+    A database that many tests use, one after the other.
+
+    Args:
+        manager: Makes databases on the server.
+        worker: The worker's name.
+    """
+
+    def __init__(self, manager: TestDatabaseManager, worker: str) -> None:
+        self._manager = manager
+        self._worker = worker
+        self._names = itertools.count(1)
+        self._name = worker
+        self._numbers = itertools.count(1)
+        self._url: str | None = None
+        self._schemas: list[Schema] = []
+        self._tables: list[str] = []
+        self._seeds: dict[str, list[dict[str, Any]]] | None = {}
+
+    async def with_tables(self, schema: Schema) -> str:
+        """Give the URL of the database, with what a schema holds in it."""
+        if self._url is None:
+            self._url = await self._manager.create_test_database(self._name, schema)
+        elif any(each.digest == schema.digest for each in self._schemas):
+            return self._url
+        else:
+            await schema.create(self._url)
+        self._schemas.append(schema)
+        async with AndamiosEngine(self._url, uvloop=False, pool_size=1) as engine:
+            async with engine.connections.acquire() as connection:
+                await self._learn(connection)
+        return self._url
+
+    async def _learn(self, connection: AsyncConnection) -> None:
+        """Remember which tables there are, and what is in them before any test."""
+        self._tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        self._seeds = {}
+        filled = await self.filled(connection)
+        if not filled:
+            return
+        found = MetaData()
+        await connection.run_sync(lambda sync: found.reflect(sync, only=filled))
+        for each in found.sorted_tables:
+            rows = await connection.execute(select(each).limit(MOST_SEEDS + 1))
+            self._seeds[each.name] = [dict(row) for row in rows.mappings()]
+        if sum(map(len, self._seeds.values())) > MOST_SEEDS:
+            self._seeds = None
+
+    async def filled(self, connection: AsyncConnection) -> list[str]:
+        """Name the tables that hold rows."""
+        if not self._tables:
+            return []
+        looks = [select(literal(name)).where(exists(_rows(name))) for name in self._tables]
+        return list((await connection.scalars(union_all(*looks))).all())
+
+    async def left_behind(self, connection: AsyncConnection) -> list[str]:
+        """Name the tables that hold rows and did not before any test."""
+        seeded = self._seeds or {}
+        return [name for name in await self.filled(connection) if name not in seeded]
+
+    async def clean(self, engine: AndamiosEngine) -> None:
+        """Make it as it was: delete rows of tables that hold some, or replace all of it."""
+        try:
+            async with asyncio.timeout(CLEANING_LIMIT):
+                done = await self._empty(engine)
+        except Exception:  # noqa: BLE001  locks, broken connections, tables that are gone
+            done = False
+        if not done:
+            await self.renew()
+
+    async def _empty(self, engine: AndamiosEngine) -> bool:
+        if self._seeds is None:
+            return False
+        async with engine.connections.acquire() as connection, connection.begin():
+            filled = await self.filled(connection)
+            for statement in _deletes(engine.backend, filled) if filled else ():
+                await connection.execute(statement)
+            if self._seeds and filled:
+                await self._fill_again(connection)
+        return True
+
+    async def _fill_again(self, connection: AsyncConnection) -> None:
+        seeds = self._seeds or {}
+        found = MetaData()
+        await connection.run_sync(lambda sync: found.reflect(sync, only=list(seeds)))
+        for each in found.sorted_tables:
+            if seeds[each.name]:
+                await connection.execute(each.insert(), seeds[each.name])
+
+    async def renew(self) -> None:
+        """Throw the database away; the next test gets a new one of the same name."""
+        await self._manager.cleanup_test_database(self._name)
+        await self._again()
+
+    async def leave(self) -> None:
+        """Leave the database to whoever wants to look at it; the next test gets another one."""
+        self._name = f"{self._worker}_{next(self._names)}"
+        await self._again()
+
+    async def _again(self) -> None:
+        schemas, self._schemas, self._url = self._schemas, [], None
+        for schema in schemas:
+            await self.with_tables(schema)
+
+    async def copy(self, schema: Schema) -> tuple[str, str]:
+        """Make a database for one test; give its name and URL."""
+        name = f"{self._worker}_own_{next(self._numbers)}"
+        return name, await self._manager.create_test_database(name, schema)
+
+    async def drop(self, name: str | None = None) -> None:
+        """Drop a copy, or the worker's database."""
+        await self._manager.cleanup_test_database(name or self._name)
+
+
+def _rows(name: str) -> Any:
+    return select(literal(1)).select_from(table(name))
+
+
+def _deletes(backend: str, names: Sequence[str]) -> list[Executable]:
+    """Delete all rows, whichever refer to each other, also in circles."""
+    deletes = [table(name).delete() for name in names]
+    if backend == "postgresql":
+        # References are checked when the statement has ended, all parts of it.
+        parts = [delete.cte(f"part_{number}") for number, delete in enumerate(deletes)]
+        return [select(literal(1)).add_cte(*parts)]
+    if backend == "sqlite":
+        return [text("PRAGMA defer_foreign_keys = ON"), *deletes]
+    return [text("SET foreign_key_checks = 0"), *deletes, text("SET foreign_key_checks = 1")]
