@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import re
 import uuid
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import text
 from sqlalchemy.engine import URL, make_url
 
-from andamios import AndamiosEngine, ConfigurationError
+from andamios import AndamiosEngine, AndamiosError, ConfigurationError
 from harness import numbered, templates
 
 if TYPE_CHECKING:
@@ -185,8 +185,7 @@ async def drop_database(address: str) -> None:
         await asyncio.to_thread(templates.remove_files, str(url.database))
     else:
         async with administering(url.set(database=_home(backend))) as connection:
-            for statement in _drops(backend, str(url.database)):
-                await connection.execute(text(statement))
+            await _drop(connection, backend, str(url.database))
 
 
 def _home(backend: str) -> str:
@@ -194,11 +193,18 @@ def _home(backend: str) -> str:
     return "postgres" if backend == "postgresql" else "information_schema"
 
 
-def _drops(backend: str, name: str) -> list[str]:
-    if backend != "postgresql":
-        return [f"DROP DATABASE IF EXISTS {name}"]
-    unseal = [templates.unseal(name)] if templates.is_template(name) else []
-    return [*unseal, f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"]
+async def _drop(connection: AsyncConnection, backend: str, name: str) -> None:
+    if backend == "postgresql":
+        if templates.is_template(name):
+            await connection.execute(text(templates.unseal(name)))
+        await connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
+        return
+    # A transaction that somebody left open would keep the database for ever.
+    query = text("SELECT id FROM information_schema.processlist WHERE db = :name")
+    for number in (await connection.scalars(query, {"name": name})).all():
+        with suppress(AndamiosError):  # it has ended by itself
+            await connection.execute(text(f"KILL {number}"))
+    await connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sqlite3
 import weakref
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -42,7 +43,9 @@ READS = {
 }
 """First words of statements that write nothing."""
 
-WRITES = re.compile(r"\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\S+\s+SET)\b", re.IGNORECASE)
+WRITES = re.compile(
+    r"\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\S+\s+SET)\b", re.IGNORECASE
+)
 """What a statement that begins with ``WITH`` holds if it writes."""
 
 ENDS = {"BEGIN", "COMMIT", "END", "ROLLBACK", "START", "ABORT"}
@@ -206,7 +209,12 @@ class Stack:
         entry = self._entry_of(connection)
         if entry is not None:
             if entry.wrote and self._checks_deferred:
-                self._check_deferred()
+                try:
+                    self._check_deferred()
+                except self._dialect.loaded_dbapi.Error:
+                    # SQLAlchemy sends no ROLLBACK after a COMMIT that was refused.
+                    self._rollback(connection)
+                    raise
             self._end(entry)
 
     def _end(self, entry: _Entry) -> None:
@@ -263,7 +271,10 @@ class Stack:
             check = f"SAVEPOINT {GUARD}_check", "SET CONSTRAINTS ALL IMMEDIATE"
             self._send(*check, f"ROLLBACK TO SAVEPOINT {GUARD}_check")
         elif self._dialect.name == "sqlite" and self._send("PRAGMA foreign_key_check"):
-            raise self._dialect.loaded_dbapi.IntegrityError("FOREIGN KEY constraint failed")
+            error = self._dialect.loaded_dbapi.IntegrityError("FOREIGN KEY constraint failed")
+            error.sqlite_errorcode = sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
+            error.sqlite_errorname = "SQLITE_CONSTRAINT_FOREIGNKEY"
+            raise error
 
     def _named(self, method: Any) -> Any:
         """Keep apart savepoints of sessions, which count from 1 in each of them."""

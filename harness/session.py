@@ -161,6 +161,7 @@ class HarnessSession:
         if address_of(url) not in map(address_of, theirs):
             return url
         return make_url(url).render_as_string(hide_password=True)
+
     def databases(self, server_url: str) -> TestDatabaseManager:
         """Give what makes databases on a server for this run."""
         is_kept = address_of(server_url) in self.run.kept.addresses()
@@ -171,7 +172,6 @@ class HarnessSession:
             ledger=self.run.ledger if is_written_down else None,
             templates_of=KEPT if is_kept else None,
         )
-
 
     def close(self) -> None:
         """Stop what was started; only the controller does."""

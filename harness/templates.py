@@ -21,7 +21,7 @@ from sqlalchemy import create_mock_engine, text
 from andamios import AndamiosEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable, Coroutine
 
     from sqlalchemy import MetaData
     from sqlalchemy.engine import URL
@@ -29,7 +29,16 @@ if TYPE_CHECKING:
 
     from harness.ledger import Ledger
 
-__all__ = ["Owner", "Schema", "clone", "copy_file", "is_template", "plain", "remove_files", "unseal"]
+__all__ = [
+    "Owner",
+    "Schema",
+    "clone",
+    "copy_file",
+    "is_template",
+    "plain",
+    "remove_files",
+    "unseal",
+]
 
 KEPT_TEMPLATES = 5
 """On a server that outlives its runs; older ones are dropped when another is made."""
@@ -57,7 +66,7 @@ class Schema:
     """
 
     digest: str
-    create: Callable[[str], Awaitable[None]]
+    create: Callable[[str], Coroutine[Any, Any, None]]
 
     @classmethod
     def of(cls, metadata: MetaData, url: str) -> Self:

@@ -202,9 +202,7 @@ async def test_schema_of_tables(manager: TestDatabaseManager, letters_schema: Sc
 
 async def in_thread_run(manager: TestDatabaseManager, worker: str, schema: Schema) -> list[str]:
     """Make a database where files may be read, and read its letters."""
-    url = await asyncio.to_thread(
-        lambda: run_now(manager.create_test_database(worker, schema))
-    )
+    url = await asyncio.to_thread(lambda: run_now(manager.create_test_database(worker, schema)))
     return await run(url, READ)
 
 

@@ -20,8 +20,6 @@ from harness.kept_databases import KeptDatabases
 from harness.ledger import LedgerEntry
 from harness.sweeping import sweep
 
-pytest.importorskip("harness.templates")
-
 ROOT = Path(harness.__file__).parents[1]
 KILLED = """
 import os, signal, sys

@@ -81,11 +81,15 @@ async def test_a_refused_write(
 ) -> None:
     """An error takes back its own transaction, and the test goes on."""
     await tickets.create(ticket("same"))
-    with pytest.raises(DuplicateError):
+
+    async def write() -> None:
         async with engine.session() as session:
             session.add(ticket("before"))
             await session.flush()
             session.add(ticket("same"))
+
+    with pytest.raises(DuplicateError):
+        await write()
     await tickets.create(ticket("after"))
     found = await tickets.query().order_by("code").execute()
 
@@ -127,9 +131,7 @@ async def test_several_at_once(tickets: GenericRepository[ConformanceTicket]) ->
     assert 8 == await tickets.count()
 
 
-async def test_stream(
-    engine: AndamiosEngine, tickets: GenericRepository[ConformanceTicket]
-) -> None:
+async def test_stream(tickets: GenericRepository[ConformanceTicket]) -> None:
     """Rows can be written while others stream."""
     await tickets.create_many([{"code": str(number)} for number in range(5)])
     async for each in tickets.query().order_by("code").stream(batch=2):
@@ -140,10 +142,13 @@ async def test_stream(
 
 async def test_reading_only(engine: AndamiosEngine) -> None:
     """A session that only reads refuses to write, and reads."""
-    with pytest.raises(ReadOnlyError):
+
+    async def write() -> None:
         async with engine.session(read_only=True) as session:
             session.add(ticket("no"))
-            await session.flush()
+
+    with pytest.raises(ReadOnlyError):
+        await write()
     async with engine.session(read_only=True) as session:
         query = text("WITH one AS (SELECT 1 AS number) SELECT number FROM one")
         assert 1 == await session.scalar(query)
@@ -151,9 +156,7 @@ async def test_reading_only(engine: AndamiosEngine) -> None:
         session.add(ticket("yes"))
 
 
-async def test_facts(
-    engine: AndamiosEngine, tickets: GenericRepository[ConformanceTicket]
-) -> None:
+async def test_facts(engine: AndamiosEngine, tickets: GenericRepository[ConformanceTicket]) -> None:
     """Listeners hear of commits, and of no savepoint."""
     outcomes: list[str] = []
     statements: list[str] = []
