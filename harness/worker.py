@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import MetaData, exists, inspect, literal, select, table, text, union_all
 
 from andamios import AndamiosEngine
-from harness.databases import TestDatabaseManager
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncConnection
 
+    from harness.databases import TestDatabaseManager
     from harness.templates import Schema
 
 __all__ = ["WorkerDatabase"]
@@ -61,9 +61,11 @@ class WorkerDatabase:
         else:
             await schema.create(self._url)
         self._schemas.append(schema)
-        async with AndamiosEngine(self._url, uvloop=False, pool_size=1) as engine:
-            async with engine.connections.acquire() as connection:
-                await self._learn(connection)
+        async with (
+            AndamiosEngine(self._url, uvloop=False, pool_size=1) as engine,
+            engine.connections.acquire() as connection,
+        ):
+            await self._learn(connection)
         return self._url
 
     async def _learn(self, connection: AsyncConnection) -> None:
