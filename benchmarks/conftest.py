@@ -20,6 +20,7 @@ from sqlalchemy import text
 from tables import BenchRow, make_rows
 
 from andamios import AndamiosEngine, GenericRepository
+from harness.databases import TestDatabaseManager, run_now
 
 RESULTS = pytest.StashKey[list[dict[str, Any]]]()
 
@@ -34,11 +35,15 @@ def runner() -> Iterator[asyncio.Runner]:
 
 
 @pytest.fixture(scope="session")
-def durable_database(test_database: str, backend: str, runner: asyncio.Runner) -> str:
-    """A test database on a server that really writes to disk, as servers in use do."""
+def durable_database(
+    database_manager: TestDatabaseManager, backend: str, runner: asyncio.Runner
+) -> Iterator[str]:
+    """A database on a server that really writes to disk, as servers in use do."""
+    url = run_now(database_manager.create_test_database("bench"))
     if backend == "postgresql":
-        runner.run(_make_durable(test_database))
-    return test_database
+        runner.run(_make_durable(url))
+    yield url
+    run_now(database_manager.cleanup_test_database("bench"))
 
 
 @pytest.fixture(scope="session")
@@ -125,6 +130,7 @@ async def _make_durable(url: str) -> None:
 
 
 async def _fill(engine: AndamiosEngine) -> None:
+    await engine.create_all(BenchRow)
     rows = GenericRepository[BenchRow](engine)
     if await rows.count() == 0:
         await rows.create_many(make_rows(10_000))
