@@ -15,9 +15,9 @@ from sqlalchemy import MetaData, exists, inspect, literal, select, table, text, 
 from andamios import AndamiosEngine
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
-    from sqlalchemy import Executable
+    from sqlalchemy import Dialect, Executable
     from sqlalchemy.ext.asyncio import AsyncConnection
 
     from harness.databases import TestDatabaseManager
@@ -27,6 +27,9 @@ __all__ = ["WorkerDatabase"]
 
 CLEANING_LIMIT = 15.0
 """Seconds; a test that leaves a lock behind gets its database replaced after them."""
+
+AT_ONCE = 200
+"""Tables that one query looks at; SQLite takes no more than 500."""
 
 MOST_SEEDS = 10_000
 """Rows; with more of them, a database is made anew instead of being filled again."""
@@ -49,15 +52,20 @@ class WorkerDatabase:
         self._numbers = itertools.count(1)
         self._url: str | None = None
         self._schemas: list[Schema] = []
-        self._tables: list[str] = []
+        self._looks: list[str] = []
         self._seeds: dict[str, list[dict[str, Any]]] | None = {}
+
+    def url_with(self, schema: Schema) -> str | None:
+        """Give the URL of the database if it holds a schema already; costs no I/O."""
+        is_there = any(each.digest == schema.digest for each in self._schemas)
+        return self._url if is_there else None
 
     async def with_tables(self, schema: Schema) -> str:
         """Give the URL of the database, with what a schema holds in it."""
+        if known := self.url_with(schema):
+            return known
         if self._url is None:
             self._url = await self._manager.create_test_database(self._name, schema)
-        elif any(each.digest == schema.digest for each in self._schemas):
-            return self._url
         else:
             await schema.create(self._url)
         self._schemas.append(schema)
@@ -70,7 +78,8 @@ class WorkerDatabase:
 
     async def _learn(self, connection: AsyncConnection) -> None:
         """Remember which tables there are, and what is in them before any test."""
-        self._tables = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        names = await connection.run_sync(lambda sync: inspect(sync).get_table_names())
+        self._looks = [_look(part, connection.dialect) for part in batched(names, AT_ONCE)]
         self._seeds = {}
         filled = await self.filled(connection)
         if not filled:
@@ -85,10 +94,10 @@ class WorkerDatabase:
 
     async def filled(self, connection: AsyncConnection) -> list[str]:
         """Name the tables that hold rows."""
-        if not self._tables:
-            return []
-        looks = [select(literal(name)).where(exists(_rows(name))) for name in self._tables]
-        return list((await connection.scalars(union_all(*looks))).all())
+        found: list[str] = []
+        for look in self._looks:
+            found += (await connection.scalars(text(look))).all()
+        return found
 
     async def left_behind(self, connection: AsyncConnection) -> list[str]:
         """Name the tables that hold rows and did not before any test."""
@@ -149,8 +158,18 @@ class WorkerDatabase:
         await self._manager.cleanup_test_database(name or self._name)
 
 
-def _rows(name: str) -> Any:
-    return select(literal(1)).select_from(table(name))
+def _look(names: Sequence[str], dialect: Dialect) -> str:
+    """Write the query for those of some tables that hold rows; once, since it is sent often."""
+    rows = ((name, select(literal(1)).select_from(table(name))) for name in names)
+    looks = [select(literal(name)).where(exists(some)) for name, some in rows]
+    written = union_all(*looks).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    return str(written).replace(":", "\\:")  # no name of a parameter
+
+
+def batched(names: Sequence[str], size: int) -> Iterator[Sequence[str]]:
+    """Cut names into parts, as ``itertools.batched`` does from Python 3.12 on."""
+    for begin in range(0, len(names), size):
+        yield names[begin : begin + size]
 
 
 def _deletes(backend: str, names: Sequence[str]) -> list[Executable]:
