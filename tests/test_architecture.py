@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import inspect
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import uvloop
@@ -105,7 +105,7 @@ def people(count: int) -> list[User]:
 
 
 @pytest.fixture
-async def db_session(test_database: str, database_tables: Any) -> AsyncIterator[AsyncSession]:  # noqa: ARG001
+async def db_session(test_database: str) -> AsyncIterator[AsyncSession]:
     """Provide clean database session for tests."""
     async with AsyncSession(test_database) as session:
         yield session
