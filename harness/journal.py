@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from harness.lines import append_line, read_lines
+from harness.lines import append_line, read_records
 from harness.services import ProviderName, ServiceName
 
 __all__ = ["Journal", "Start"]
@@ -48,4 +48,4 @@ class Journal:
 
     def starts(self) -> list[Start]:
         """Give all starts so far, first one first."""
-        return [Start(**record) for record in read_lines(self._path)]
+        return read_records(self._path, Start)

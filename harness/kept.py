@@ -172,9 +172,7 @@ class KeptRun:
         details = self._details(key)
         _service, provider = _parse(key)
         request = self._request(key, ServiceOptions())
-        if outcome_path(self.path, key).exists():
-            # Somebody may have cleaned up the temporary folder under a running server.
-            make_folder(request.folder)
+        # Somebody may have cleaned up the temporary folder under a running server.
         starting.clear(request, provider)
         if details is not None:
             self._forget(details)

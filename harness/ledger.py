@@ -6,7 +6,7 @@ stands here when the run ends, however it ends, is dropped then; nothing else ev
 """
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from harness.lines import append_line, read_lines
@@ -30,6 +30,9 @@ class LedgerEntry:
     test: str = ""
     shown: str = field(default="", repr=False)
     made: float = 0.0
+
+
+_FIELDS = tuple(each.name for each in fields(LedgerEntry))
 
 
 class Ledger:
@@ -82,6 +85,8 @@ class Ledger:
         for record in read_lines(self._path):
             if "removed" in record:
                 found.pop(record["removed"], None)
-            else:
-                found[record["url"]] = LedgerEntry(**record)
+            elif "url" in record:
+                # Another version of the harness may write down more than this one knows.
+                known = {name: record[name] for name in _FIELDS if name in record}
+                found[record["url"]] = LedgerEntry(**known)
         return list(found.values())

@@ -6,16 +6,19 @@ others. A line that was cut short by a kill or a full disk is skipped by the rea
 spoils no other.
 """
 
+import contextlib
 import errno
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.folders import explained
 
-__all__ = ["append_line", "read_lines"]
+__all__ = ["append_line", "read_lines", "read_records"]
+
+_Record = TypeVar("_Record")
 
 
 def append_line(path: Path, record: Mapping[str, Any]) -> None:
@@ -47,6 +50,15 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     except OSError:
         return []
     return [record for line in text.splitlines() if line for record in _parsed(line)]
+
+
+def read_records(path: Path, kind: type[_Record]) -> list[_Record]:
+    """Give the records of a file that are of one kind; another version may write others."""
+    found = []
+    for line in read_lines(path):
+        with contextlib.suppress(TypeError):
+            found.append(kind(**line))
+    return found
 
 
 def _parsed(line: str) -> list[dict[str, Any]]:

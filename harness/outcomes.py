@@ -4,6 +4,7 @@ What became of a service in a run: its details, or the reason why it can't be ha
 Both are written down, so that a failure too is found out once, by one process.
 """
 
+import contextlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -32,8 +33,14 @@ def outcome_path(folder: Path, key: str) -> Path:
 def outcomes(folder: Path) -> dict[str, Outcome]:
     """Give all that is known of a run's services, by key."""
     keys = sorted(path.name.removesuffix(_SUFFIX) for path in folder.glob(f"*{_SUFFIX}"))
-    found = {key: read_outcome(folder, key) for key in keys}
-    return {key: outcome for key, outcome in found.items() if outcome is not None}
+    found: dict[str, Outcome] = {}
+    for key in keys:
+        # Another version of the harness may have written what this one can't read.
+        with contextlib.suppress(ValueError, TypeError, KeyError):
+            outcome = read_outcome(folder, key)
+            if outcome is not None:
+                found[key] = outcome
+    return found
 
 
 def read_outcome(folder: Path, key: str) -> Outcome | None:

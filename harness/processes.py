@@ -6,7 +6,9 @@ pid namespace) on which both mean something. Nothing is ever ended by its pid al
 """
 
 import contextlib
+import hashlib
 import os
+import platform
 import signal
 import time
 from dataclasses import dataclass
@@ -18,15 +20,32 @@ import psutil
 __all__ = ["ProcessMark", "end_process"]
 
 _PROC = Path("/proc")
+_MACHINE_ID = Path("/etc/machine-id")
 
 
 def _machine() -> str:
-    """Name this boot and pid namespace; pids of another one say nothing here."""
+    """Name this boot, pid namespace and machine; pids of another boot say nothing here."""
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}:{(_PROC / 'self/ns/pid').readlink()}"
+        return f"{boot}:{(_PROC / 'self/ns/pid').readlink()}@{_node()}"
     except OSError:
-        return f"boot:{psutil.boot_time():.0f}"
+        return f"boot:{psutil.boot_time():.0f}@{_node()}"
+
+
+def _node() -> str:
+    """Name this machine whatever the boot; empty if it can't be told from all others."""
+    try:
+        number = _MACHINE_ID.read_text().strip()
+    except OSError:
+        return ""
+    facts = f"{platform.node()}:{number}"
+    return hashlib.sha256(facts.encode()).hexdigest()[:12] if number else ""
+
+
+def _has_rebooted(then: str, now: str) -> bool:
+    """Tell whether this machine was booted between two of its names."""
+    (here, _, node), (before, _, old) = now.partition("@"), then.partition("@")
+    return bool(node) and node == old and here.partition(":")[0] != before.partition(":")[0]
 
 
 def _start_time(pid: int) -> str | None:
@@ -39,6 +58,16 @@ def _start_time(pid: int) -> str | None:
         return None
     state, started = _parse_stat(stat)
     return None if state in "ZX" else started
+
+
+def _is_hidden(pid: int) -> bool:
+    """Tell whether a process of another user is there, which `/proc` may not show to us."""
+    with contextlib.suppress(ProcessLookupError, OverflowError):
+        try:
+            os.kill(pid, 0)
+        except PermissionError:
+            return True
+    return False
 
 
 def _parse_stat(stat: str) -> tuple[str, str]:
@@ -86,11 +115,17 @@ class ProcessMark:
 
     def is_running(self) -> bool:
         """Tell whether this process, not another with its pid, runs here."""
-        return self.machine == _machine() and _start_time(self.pid) == self.started
+        return self._is_here() and _start_time(self.pid) == self.started
 
     def is_gone(self) -> bool:
         """Tell whether it certainly ended; a process of another machine isn't known to."""
-        return self.machine == _machine() and _start_time(self.pid) != self.started
+        if not self._is_here():
+            return _has_rebooted(self.machine, _machine())
+        started = _start_time(self.pid)
+        return not _is_hidden(self.pid) if started is None else started != self.started
+
+    def _is_here(self) -> bool:
+        return self.machine.partition("@")[0] == _machine().partition("@")[0]
 
 
 def end_process(mark: ProcessMark, first: signal.Signals, patience: float = 5.0) -> None:

@@ -7,12 +7,9 @@ others read that. The controller stops everything, and a run whose controller wa
 is swept by the next one. Servers of the kept run are used, and outlive this one.
 """
 
-import contextlib
 import json
 import shutil
-import time
 import uuid
-from collections.abc import Iterator
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -29,7 +26,6 @@ from harness.ledger import Ledger
 from harness.outcomes import Outcome, outcome_key, outcomes, read_outcome, write_outcome
 from harness.processes import ProcessMark
 from harness.services import (
-    SERVICES,
     ProviderError,
     ProviderName,
     ServiceDetails,
@@ -43,7 +39,6 @@ from harness.sweeping import CLOSED, CONTROLLER, controller_of, own_servers, rea
 __all__ = ["Run"]
 
 _START_LIMIT = 600.0
-_CLOSE_LIMIT = 5.0
 
 
 class Run:
@@ -162,11 +157,7 @@ class Run:
     def close(self) -> None:
         """Stop everything that was started in this run and remove its directory."""
         if self.path.exists():
-            # A full disk is no reason to leave servers behind.
-            with contextlib.suppress(OSError):
-                (self.path / CLOSED).touch()
-            with self._starts_finished():
-                reap(self.path)
+            reap(self.path)
 
     def _outcome(
         self, name: ServiceName, provider: ProviderName, options: ServiceOptions
@@ -225,14 +216,3 @@ class Run:
             "andamios.harness.machine": controller.machine,
         }
         return ServiceRequest(name, self.path / key, labels, options)
-
-    @contextlib.contextmanager
-    def _starts_finished(self) -> Iterator[None]:
-        """Let a start under way see that the run is closed; don't wait for it forever."""
-        deadline = time.monotonic() + _CLOSE_LIMIT
-        with contextlib.ExitStack() as held:
-            for name in SERVICES:
-                patience = max(0.0, deadline - time.monotonic())
-                with contextlib.suppress(Timeout, OSError):
-                    held.enter_context(FileLock(self.path / f"{name}.lock", timeout=patience))
-            yield

@@ -40,7 +40,8 @@ def start(
     Raises:
         ProviderError: This provider can't give it, or it could not be written down.
     """
-    clear(request, provider)
+    if request.folder.exists():
+        clear(request, provider)
     began = time.monotonic()
     try:
         with explained(request.folder):
@@ -57,7 +58,6 @@ def start(
 
 
 def clear(request: ServiceRequest, provider: ProviderName) -> None:
-    """Stop what a request has started, if anything, and remove its folder."""
-    if request.folder.exists():
-        providers.stop(request, provider)
-        shutil.rmtree(request.folder, ignore_errors=True)
+    """Stop what a request has started, even if its folder is gone, and remove that."""
+    providers.stop(request, provider)
+    shutil.rmtree(request.folder, ignore_errors=True)

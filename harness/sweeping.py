@@ -8,6 +8,8 @@ The controller does it in the end; if it was killed, the next run does, or
 import contextlib
 import json
 import shutil
+import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,13 +23,20 @@ from harness.kept_databases import KeptDatabases
 from harness.ledger import Ledger
 from harness.outcomes import outcomes
 from harness.processes import ProcessMark
-from harness.services import ProviderError, ProviderName, ServiceDetails, ServiceRequest
+from harness.services import (
+    SERVICES,
+    ProviderError,
+    ProviderName,
+    ServiceDetails,
+    ServiceRequest,
+)
 
 __all__ = ["CLOSED", "CONTROLLER", "controller_of", "own_servers", "reap", "sweep"]
 
 CONTROLLER = "controller.json"
 CLOSED = "closed"
 _SWEEP_LIMIT = 5.0
+_START_LIMIT = 5.0
 
 
 def sweep(base_dir: Path | str | None = None) -> list[str]:
@@ -68,14 +77,32 @@ def reap(path: Path) -> None:
     # A full disk is no reason to leave servers behind.
     with contextlib.suppress(OSError):
         (path / CLOSED).touch()
-    ended = _servers_ended(path)
-    for folder in sorted(path.iterdir()):
-        if folder.is_dir():
-            provider: ProviderName = "docker" if "-docker" in folder.name else "local"
-            labels = {"andamios.harness.run": path.name, "andamios.harness.service": folder.name}
-            providers.stop(ServiceRequest("redis", folder, labels), provider)
-    _drop(path, ended)
-    shutil.rmtree(path, ignore_errors=True)
+    with _starts_finished(path):
+        ended = _servers_ended(path)
+        for folder in sorted(path.iterdir()):
+            if folder.is_dir():
+                _stop(folder)
+        _drop(path, ended)
+        shutil.rmtree(path, ignore_errors=True)
+
+
+def _stop(folder: Path) -> None:
+    provider: ProviderName = "docker" if "-docker" in folder.name else "local"
+    run_id = folder.parent.name
+    labels = {"andamios.harness.run": run_id, "andamios.harness.service": folder.name}
+    providers.stop(ServiceRequest("redis", folder, labels), provider)
+
+
+@contextlib.contextmanager
+def _starts_finished(path: Path) -> Iterator[None]:
+    """Let a start under way see that the run is closed; don't wait for it forever."""
+    deadline = time.monotonic() + _START_LIMIT
+    with contextlib.ExitStack() as held:
+        for name in SERVICES:
+            patience = max(0.0, deadline - time.monotonic())
+            with contextlib.suppress(Timeout, OSError):
+                held.enter_context(FileLock(path / f"{name}.lock", timeout=patience))
+        yield
 
 
 def controller_of(path: Path) -> ProcessMark | None:

@@ -6,6 +6,7 @@ workers and may end before the others. It writes down its own pid before it beco
 server, so that there is no moment in which one runs that nobody knows of.
 """
 
+import contextlib
 import os
 import pwd
 import signal
@@ -28,6 +29,8 @@ _RECORD = "server.process"
 _LOG = "server.log"
 _PORT_TRIES = 4
 _RECORD_LIMIT = 10.0
+# Seconds for a server that was launched by a process killed at once.
+_LATE_RECORD_LIMIT = 0.5
 _READY_LIMIT = 60.0
 # The inner shell reports itself and then turns into the server, which logs to stderr.
 _LAUNCH = 'sh -c \'read -r me </proc/$$/stat; echo "$me"; exec "$@" >&2 </dev/null\' sh "$@" &'
@@ -69,6 +72,8 @@ def serve(server: Server) -> ServiceDetails:
         try:
             return wait_until_ready(details, _watch(server, mark), limit=_READY_LIMIT)
         except ProviderError:
+            # Its record may be gone with the folder of a run that was swept meanwhile.
+            end_process(mark, server.stop_signal)
             end_servers(server.folder)
             if attempt == _PORT_TRIES or not _port_was_taken(server.folder):
                 raise
@@ -79,10 +84,11 @@ def end_servers(folder: Path) -> None:
     """End the server that was launched in a folder, and nothing else."""
     record = folder / _RECORD
     if record.exists():
-        stop_signal, mark = _read_record(record)
-        if mark is not None:
-            end_process(mark, signal.Signals[stop_signal])
-        record.unlink()
+        launched = _await_record(record, _LATE_RECORD_LIMIT)
+        if launched is not None:
+            mark, stop_signal = launched
+            end_process(mark, stop_signal)
+        record.unlink(missing_ok=True)
 
 
 def run_command(
@@ -178,37 +184,57 @@ def _launch(server: Server, command: Sequence[str]) -> ProcessMark:
             )
         except subprocess.SubprocessError as error:
             raise ProviderError(f"{server.login.source} can't be launched: {error}") from error
-    return _await_record(record)
+    launched = _await_record(record, _RECORD_LIMIT)
+    if launched is None:
+        raise ProviderError(f"the server's process didn't report itself in {_RECORD_LIMIT:.0f} s")
+    return launched[0]
 
 
-def _await_record(record: Path) -> ProcessMark:
-    deadline = time.monotonic() + _RECORD_LIMIT
+def _await_record(record: Path, limit: float) -> tuple[ProcessMark, signal.Signals] | None:
+    deadline = time.monotonic() + limit
     while time.monotonic() < deadline:
-        mark = _read_record(record)[1]
-        if mark is not None:
-            return mark
+        launched = _read_record(record)
+        if launched is not None:
+            return launched
         time.sleep(0.002)
-    raise ProviderError(f"the server's process didn't report itself in {_RECORD_LIMIT:.0f} s")
+    return None
 
 
-def _read_record(record: Path) -> tuple[str, ProcessMark | None]:
-    text = record.read_text()
-    stop_signal, machine, *stat = text.splitlines()
-    complete = bool(stat) and text.endswith("\n")
-    return stop_signal, ProcessMark.from_stat(stat[0], machine) if complete else None
+def _read_record(record: Path) -> tuple[ProcessMark, signal.Signals] | None:
+    """Read what there is; its writer may be at it, or may have been killed in the middle."""
+    try:
+        text = record.read_text(errors="replace")
+        stop_signal, machine, stat = text.splitlines()
+        mark = ProcessMark.from_stat(stat, machine)
+        return (mark, signal.Signals[stop_signal]) if text.endswith("\n") else None
+    except (OSError, LookupError, ValueError):
+        return None
 
 
 def _watch(server: Server, mark: ProcessMark) -> Callable[[], None]:
     def check_alive() -> None:
+        if not (server.folder / _RECORD).exists():
+            raise ProviderError(f"{server.folder} is gone: this run is closed")
         if not mark.is_running():
-            log = (server.folder / _LOG).read_text(errors="replace")
-            raise ProviderError(f"{server.login.source} ended at once: {telling_line(log)}")
+            raise ProviderError(
+                f"{server.login.source} ended at once: {_last_words(server.folder)}"
+            )
 
     return check_alive
 
 
+def _last_words(folder: Path) -> str:
+    return telling_line(_log(folder))
+
+
 def _port_was_taken(folder: Path) -> bool:
-    return "address already in use" in (folder / _LOG).read_text(errors="replace").lower()
+    return "address already in use" in _log(folder).lower()
+
+
+def _log(folder: Path) -> str:
+    with contextlib.suppress(FileNotFoundError):
+        return (folder / _LOG).read_text(errors="replace")
+    return ""
 
 
 def _free_port() -> int:

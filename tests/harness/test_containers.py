@@ -1,5 +1,6 @@
 """Servers in containers, and the images for them."""
 
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ import pytest
 
 from harness import Run, ServiceOptions, ServiceUnavailableError, images
 from harness.__main__ import main
+from harness.kept import KeptRun
 from harness.services import SERVICES, ProviderError, ServiceName
 
 docker = pytest.importorskip("harness.containers.docker", exc_type=ImportError)
@@ -88,6 +90,59 @@ def test_a_container_of_a_killed_run_is_swept(client: Any, tmp_path: Path) -> No
 
     docker.sweep()
     assert [] == containers_of(client, run_id)
+
+
+STARTING = """
+import sys, time
+from harness import Run
+from harness.containers import docker
+make = docker._container
+def slow(*arguments):
+    print("starting", flush=True)
+    time.sleep(2)
+    return make(*arguments)
+docker._container = slow
+Run.join(sys.argv[1]).service("redis", "docker")
+"""
+
+
+@pytest.mark.usefixtures("client")
+def test_a_start_that_outlasts_its_run(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A container that is made after its run was cleared away doesn't stay."""
+    monkeypatch.setattr("harness.sweeping._START_LIMIT", 0.1)
+    run = Run.create(tmp_path)
+    worker = subprocess.Popen(
+        [sys.executable, "-c", STARTING, run.path],
+        stdout=subprocess.PIPE,
+        text=True,
+        cwd=Path(images.__file__).parents[1],
+        stderr=subprocess.STDOUT,
+    )
+    assert worker.stdout is not None
+    assert "starting" == worker.stdout.readline().strip()
+    run.close()
+
+    assert "this run is closed" in worker.communicate(timeout=60)[0]
+    assert [] == containers_of(client, run.id)
+
+
+@pytest.mark.usefixtures("client")
+def test_a_kept_container_without_its_folder_is_replaced(tmp_path: Path) -> None:
+    """A reboot empties the temporary folder, and leaves the container that bears the name."""
+    with Run.create(tmp_path, keep=True) as run:
+        old = run.service("redis", "docker")
+        shutil.rmtree(tmp_path / "kept")
+        try:
+            assert (
+                old.password
+                != KeptRun(tmp_path)
+                .service("redis", "docker", ServiceOptions(), journal=lambda _: None)
+                .password
+            )
+        finally:
+            assert ["redis-docker"] == KeptRun(tmp_path).stop()
 
 
 def test_an_image_that_nobody_has(client: Any, run: Run) -> None:

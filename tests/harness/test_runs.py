@@ -20,7 +20,10 @@ from harness import Run, ServiceUnavailableError, providers
 from harness.folders import RunFolderError, explained
 from harness.processes import ProcessMark
 from harness.services import ProviderError, ServiceDetails, ServiceOptions, ServiceRequest
+from harness.sweeping import sweep
 
+MACHINE = ProcessMark.current().machine
+NODE = MACHINE.rpartition("@")[2]
 ROOT = Path(harness.__file__).parents[1]
 JOIN = """
 import sys
@@ -127,8 +130,15 @@ def test_a_run_that_goes_on_is_not_swept(run: Run, runs_dir: Path) -> None:
 
 @pytest.mark.parametrize(
     ("change", "swept"),
-    [({"started": "1"}, True), ({"machine": "another"}, False), ({}, False)],
-    ids=["pid reused", "another machine", "alive"],
+    [
+        ({"started": "1"}, True),
+        ({"machine": "another"}, False),
+        ({"machine": "another:pid:[1]@another"}, False),
+        ({"machine": f"another:pid:[1]@{NODE}"}, True),
+        ({"machine": MACHINE.replace("pid:", "other:")}, False),
+        ({}, False),
+    ],
+    ids=["pid reused", "unknown", "another machine", "rebooted", "another namespace", "alive"],
 )
 def test_whose_controller_is_gone(runs_dir: Path, change: dict[str, str], swept: bool) -> None:
     """A reused pid is not mistaken for the controller; unknown machines are left alone."""
@@ -138,6 +148,28 @@ def test_whose_controller_is_gone(runs_dir: Path, change: dict[str, str], swept:
 
     with Run.create(runs_dir):
         assert swept is not old.path.exists()
+
+
+HIDDEN = """
+import os
+from harness import processes
+if os.getuid() == 0:
+    os.setuid(65534)
+processes._start_time = lambda pid: None
+print(processes.ProcessMark(1, "1", processes.ProcessMark.current().machine).is_gone())
+"""
+
+
+def test_a_process_that_we_may_not_see_is_not_gone() -> None:
+    """Systems may hide the processes of others, whose containers are none of ours."""
+    done = subprocess.run(
+        [sys.executable, "-c", HIDDEN],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+    )
+    assert "False" == done.stdout.strip()
 
 
 def test_a_failure_is_found_out_once(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -188,15 +220,68 @@ def test_what_was_started_is_listed(run: Run) -> None:
     assert details.source
 
 
-def test_a_server_without_record_is_no_reason_to_fail(run: Run) -> None:
+@pytest.mark.parametrize(
+    "record",
+    ["", "SIGTERM", "SIGTERM\nmachine\n", "SIGTERM\nmachine\n12 (redis", "\0" * 40 + "\n"],
+    ids=["nothing", "half a line", "no process", "half a process", "as after a power failure"],
+)
+def test_a_server_without_record_is_no_reason_to_fail(runs_dir: Path, record: str) -> None:
     """A start that was cut short left a folder without a complete record."""
+    run = Run.create(runs_dir)
     folder = run.path / "redis-local"
     folder.mkdir()
-    (folder / "server.process").write_text("SIGTERM\nmachine\n")
+    (folder / "server.process").write_text(record)
     began = time.monotonic()
     run.close()
     assert time.monotonic() - began < 2
     assert not run.path.exists()
+
+
+@pytest.mark.parametrize("name", ["redis-local.outcome.json", "databases", "starts"])
+@pytest.mark.parametrize("text", ["", '{"details": {"other": 1}, "other": 1}\n'])
+def test_files_of_another_version_are_no_reason_to_fail(
+    runs_dir: Path, name: str, text: str
+) -> None:
+    """Another checkout may write other fields, and a power failure leaves empty files."""
+    run = Run.create(runs_dir)
+    (run.path / name).write_text(text)
+    assert ([], []) == (run.started(), run.starts())
+    run.close()
+    assert not run.path.exists()
+
+
+STARTING = """
+import sys, time
+from harness import Run
+from harness.local import server
+ready = server.wait_until_ready
+def slow(*arguments, **options):
+    print('starting', flush=True)
+    time.sleep(1)
+    return ready(*arguments, **options)
+server.wait_until_ready = slow
+Run.join(sys.argv[1]).service('redis', 'local')
+"""
+
+
+@pytest.mark.parametrize("limit", [5.0, 0.1], ids=["waited for", "given up"])
+def test_a_start_under_way_is_swept(
+    runs_dir: Path, monkeypatch: pytest.MonkeyPatch, limit: float
+) -> None:
+    """A worker that outlives its controller doesn't leave the server that it is starting."""
+    monkeypatch.setattr("harness.sweeping._START_LIMIT", limit, raising=False)
+    old = Run.create(runs_dir)
+    mark = replace(ProcessMark.current(), started="1")
+    (old.path / "controller.json").write_text(json.dumps(mark.__dict__))
+    worker = python(STARTING, old.path)
+    assert worker.stdout is not None
+    assert "starting" == worker.stdout.readline().strip()
+    (server,) = servers_of(old.path)
+
+    assert [old.id] == sweep(runs_dir)
+    worker.communicate(timeout=30)
+    assert not server.is_running() or server.status() == psutil.STATUS_ZOMBIE
+    assert not old.path.exists()
 
 
 KILLED_IN_START = """
