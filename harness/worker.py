@@ -121,7 +121,7 @@ class WorkerDatabase:
             filled = await self.filled(connection)
             for statement in _deletes(engine.backend, filled) if filled else ():
                 await connection.execute(statement)
-            if self._seeds and filled:
+            if self._seeds:
                 await self._fill_again(connection)
         return True
 

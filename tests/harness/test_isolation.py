@@ -259,13 +259,18 @@ def test_seeds_stay(inner: Inner) -> None:
         await crates.update_where({"label": "seed"}, {"label": "changed"})
         await crates.add("one")
 
+    @pytest.mark.parametrize("turn", range(2))
+    async def test_emptied(crates, turn):
+        assert ["seed"] == [crate.label for crate in await crates.list()]
+        await crates.delete_where({"label": "seed"})
+
     @pytest.mark.isolation("rolled_back")
     async def test_rolled_back(crates):
         assert ["seed"] == [crate.label for crate in await crates.list()]
         await crates.delete_where({"label": "seed"})
     """)
 
-    result.assert_outcomes(passed=4)
+    result.assert_outcomes(passed=6)
 
 
 def test_a_lock_that_is_left(inner: Inner) -> None:
