@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from andamios import DuplicateError, GenericRepository, IRepository, NotFoundError, UnknownFieldError
+from andamios import (
+    DuplicateError,
+    GenericRepository,
+    IRepository,
+    NotFoundError,
+    UnknownFieldError,
+)
 from sqlalchemy import inspect
 
 from shelf.models import Book, Loan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["Books", "BooksInMemory"]
 

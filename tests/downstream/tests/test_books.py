@@ -41,12 +41,15 @@ async def test_session_and_repository_see_each_other(
 async def test_a_failure_leaves_nothing(engine: AndamiosEngine, books: Books) -> None:
     """A session that fails rolls back its own part alone."""
     await books.create(Book(title="Stays"))
-    with pytest.raises(ZeroDivisionError):
+
+    async def fail() -> None:
         async with engine.session() as session:
             session.add(Book(title="Goes"))
             await session.flush()
             raise ZeroDivisionError
 
+    with pytest.raises(ZeroDivisionError):
+        await fail()
     assert ["Stays"] == [book.title for book in await books.list()]
 
 
