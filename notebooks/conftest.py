@@ -14,7 +14,7 @@ from nbmake.nb_result import NotebookError
 from nbmake.nb_run import NotebookRun
 
 from harness.databases import TestDatabaseManager, run_now
-from harness.services import ServiceName, ServiceUnavailableError
+from harness.services import ServiceName, ServiceOptions, ServiceUnavailableError
 from harness.session import HarnessSession
 
 VARIABLES: dict[ServiceName, str] = {
@@ -56,7 +56,7 @@ def pytest_runtestloop(session: pytest.Session) -> Iterator[None]:
         return (yield)
     text = "".join(path.read_text(encoding="utf-8") for path in {i.path for i in session.items})
     needed = {name for name, variable in VARIABLES.items() if variable in text}
-    harness.start_ahead(needed)
+    harness.start_ahead(dict.fromkeys(needed, ServiceOptions()))
     managers = {name: made for name in needed if (made := _manager(harness, name)) is not None}
     session.config.stash[MANAGERS] = managers
     try:
@@ -78,4 +78,4 @@ def _manager(harness: HarnessSession, name: ServiceName) -> TestDatabaseManager 
         server = harness.service(name).url()
     except ServiceUnavailableError:
         return None  # reported in the summary; the notebook goes on without it
-    return TestDatabaseManager(server, f"nb_{harness.run.id}")
+    return harness.databases(server)

@@ -11,7 +11,7 @@ from redis.asyncio import Redis
 from sqlalchemy import Column, MetaData, String, Table, make_url, text
 
 from andamios import AndamiosEngine, ConfigurationError, ConnectionFailedError
-from harness.databases import TestDatabaseManager, run_now
+from harness.databases import TestDatabaseManager, drop_database, run_now
 from harness.fixtures.services import ServiceStarter
 from harness.ledger import Ledger
 from harness.numbered import prefix_of
@@ -245,3 +245,17 @@ async def test_unknown_backend() -> None:
     """A URL of a database that the harness does not know."""
     with pytest.raises(ConfigurationError, match="oracle"):
         await TestDatabaseManager("oracle://localhost/x", "check").create_test_database("gw0")
+
+
+async def test_drop_by_address(manager: TestDatabaseManager, backend: str) -> None:
+    """A database is dropped by its URL alone, by whoever finds that written down; twice is fine."""
+    url = await manager.create_test_database("one")
+    await run(url, *MAKE)
+    await drop_database(url)
+    await drop_database(url)
+
+    if backend == "sqlite":
+        assert not await asyncio.to_thread(Path(str(make_url(url).database)).exists)
+    else:
+        with pytest.raises(ConnectionFailedError):
+            await run(url, READ)
