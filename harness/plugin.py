@@ -186,7 +186,7 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
-    """Say where servers come from; those that are required are started now and described."""
+    """Say where servers come from, and which ones are required."""
     return header(HarnessSession.of(config))
 
 

@@ -16,7 +16,7 @@ from harness.conformance.columns import Column, columns_of
 from harness.conformance.page import page
 from harness.conformance.table import CapabilityTable
 from harness.journal import Start
-from harness.services import ServiceDetails, ServiceName, ServiceUnavailableError
+from harness.services import ServiceDetails
 from harness.session import KNOWN_BACKENDS, HarnessSession
 
 __all__ = ["RunReport", "describe", "header", "origin"]
@@ -27,22 +27,14 @@ SQLITE = f"sqlite: SQLite {sqlite3.sqlite_version} from this Python"
 
 def header(session: HarnessSession) -> list[str]:
     """
-    Describe where servers come from.
+    Describe where servers are to come from.
 
-    Services that ``--harness-require`` names are started here and described in full; the
-    others start with the first test that needs them and are described in the summary.
+    None is started here, as only fixtures know which one the project wants; the summary says
+    what each turned out to be.
     """
-    lines = [f"harness: provider {session.provider}, backends {', '.join(session.backends)}"]
-    if not session.is_controller:
-        return lines
-    return lines + [f"harness: {_describe_or_reason(session, name)}" for name in session.required]
-
-
-def _describe_or_reason(session: HarnessSession, name: ServiceName) -> str:
-    try:
-        return describe(session.service(name))
-    except ServiceUnavailableError as error:
-        return str(error)
+    requires = f", requires {', '.join(session.required)}" if session.required else ""
+    backends = ", ".join(session.backends)
+    return [f"harness: provider {session.provider}, backends {backends}{requires}"]
 
 
 def describe(details: ServiceDetails) -> str:

@@ -146,6 +146,12 @@ class Run:
         found = outcomes(self.path).values()
         return [outcome for outcome in found if isinstance(outcome, ServiceDetails)]
 
+    def outcomes_of(self, name: ServiceName) -> dict[str, Outcome]:
+        """Return what became of a service so far, by provider, whatever the options."""
+        found = outcomes(self.path)
+        parts = {key: key.split("-") for key in found}
+        return {parts[key][1]: found[key] for key in found if parts[key][0] == name}
+
     def starts(self) -> list[Start]:
         """Return each real start of a server for this run, first one first."""
         return self._journal.starts()

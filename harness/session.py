@@ -107,9 +107,14 @@ class HarnessSession:
             raise
 
     def has(self, name: ServiceName) -> bool:
-        """Whether a service is there, or can be had; starts it if nobody did. Blocks."""
-        if any(details.name == name for details in self.run.started()):
+        """Whether a service is there, or can be had; starts it if nobody tried. Blocks."""
+        found = self.run.outcomes_of(name)
+        if any(isinstance(outcome, ServiceDetails) for outcome in found.values()):
             return True
+        if found:
+            reasons = [f"{provider}: {reason}" for provider, reason in found.items()]
+            self.unavailable[name] = str(ServiceUnavailableError(name, reasons))
+            return False
         try:
             self.service(name)
         except ServiceUnavailableError:

@@ -8,7 +8,7 @@ and ``from tests.models import domain`` works however pytest was started.
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import Any
 
@@ -70,12 +70,15 @@ GUARD = _guard()
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Iterator[None]:  # noqa: ARG001
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]:
     """
     Fail a test that blocks the event loop; costs a tenth of a millisecond.
 
-    Around the call alone: fixtures start servers, and pytest itself reads files.
+    Around the call alone: fixtures start servers, and pytest itself reads files, also one
+    that runs inside a test.
     """
+    if "pytester" in pyfuncitem.fixturenames:
+        return (yield)
     _Tested.thread = threading.get_ident()
     GUARD.activate()
     try:

@@ -77,6 +77,33 @@ def test_a_project_redefines_the_options(
     ]
 
 
+NOTE_STARTS = """
+    import json
+    from pathlib import Path
+    from harness.session import HarnessSession
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_unconfigure(config):
+        if not hasattr(config, "workerinput"):
+            run = HarnessSession.of(config).run
+            started = sorted(path.name for path in run.path.glob("*.outcome.json"))
+            Path("noted-0.json").write_text(json.dumps([len(run.starts()), started]))
+    """
+
+
+@pytest.mark.parametrize("workers", ["-n0", "-n2"])
+def test_a_required_service_has_the_options_of_the_project(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
+) -> None:
+    """No second one with the usual options is started, even if no test asks for any."""
+    pytester.makeconftest(OVERRIDE + NOTE_STARTS)
+    source = "def test_nothing(): pass"
+    (noted,) = outcomes(pytester, monkeypatch, source, workers, "--harness-require=redis")
+
+    key = ServiceOptions(settings={"databases": "5"}).key
+    assert [1, [f"redis-local-{key}.outcome.json"]] == list(noted)
+
+
 @pytest.mark.parametrize("workers", ["-n0", "-n1"])
 def test_no_service_no_run(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, workers: str
@@ -88,7 +115,11 @@ def test_no_service_no_run(
 
 
 def outcomes(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, source: str, workers: str
+    pytester: pytest.Pytester,
+    monkeypatch: pytest.MonkeyPatch,
+    source: str,
+    workers: str,
+    *more: str,
 ) -> list[tuple[dict[str, str], list[str]]]:
     """Run pytest on some tests, and give what they wrote down."""
     pytester.makeini(
@@ -99,7 +130,7 @@ def outcomes(
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
     monkeypatch.delenv("ANDAMIOS_REDIS_URL", raising=False)
     pytester.makepyfile(source)
-    options = (*PLUGINS, "--harness-provider=local", workers)
+    options = (*PLUGINS, "--harness-provider=local", workers, *more)
     if workers == "-n0":
         result = pytester.runpytest_inprocess(*options)
     else:

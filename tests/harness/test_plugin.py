@@ -157,7 +157,7 @@ def test_contradictions(inner: Inner, options: str, says: str) -> None:
 
 
 def test_required_backends_fail(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is required and cannot be had fails, in the header and in every test."""
+    """What is required and cannot be had fails in every test, and is told in the end."""
     monkeypatch.setenv("ANDAMIOS_MYSQL_URL", NOBODY)
     result = inner(ONE_EACH, "--harness-provider=url", "--harness-require=mysql")
 
@@ -165,20 +165,24 @@ def test_required_backends_fail(inner: Inner, monkeypatch: pytest.MonkeyPatch) -
     assert pytest.ExitCode.TESTS_FAILED == result.ret
     result.stdout.fnmatch_lines(
         [
-            "harness: mysql is not available | url: * let nobody in: * (unset ANDAMIOS_MYSQL_URL *",
+            "harness: provider url, backends sqlite, postgresql, mysql, requires mysql",
             "*mysql is not available*(required by --harness-require)",
+            "mysql is not available | url: * let nobody in: * (unset ANDAMIOS_MYSQL_URL *",
         ]
     )
     result.stdout.re_match_lines([r"group: what +yes +- +FAILED$"])
 
 
-def test_required_and_not_used(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_required_and_not_used(inner: Inner, monkeypatch: pytest.MonkeyPatch, workers: str) -> None:
     """A run without a service that it requires fails, though no test asked for it."""
     monkeypatch.setenv("ANDAMIOS_REDIS_URL", "redis://127.0.0.1:1")
-    result = inner("def test_nothing(): pass", "--harness-provider=url", "--harness-require=redis")
+    options = ("--harness-provider=url", "--harness-require=redis", workers)
+    result = inner("def test_nothing(): pass", *options)
 
     result.assert_outcomes(passed=1)
     assert pytest.ExitCode.TESTS_FAILED == result.ret
+    result.stdout.fnmatch_lines(["redis is not available | url: redis at 127.0.0.1:1 let nobody*"])
 
 
 def test_two_workers_start_a_server_once(inner: Inner, pytester: pytest.Pytester) -> None:
@@ -354,14 +358,15 @@ def test_nothing_is_left_after_an_interruption(inner: Inner, pytester: pytest.Py
     assert [] == processes_of(pytester)
 
 
-def test_required_services_are_in_the_header(inner: Inner) -> None:
-    """The header says where a required service comes from, its flavour and its version."""
+@pytest.mark.parametrize("workers", ["-n0", "-n1"])
+def test_required_services_are_described(inner: Inner, workers: str) -> None:
+    """The summary says where a required service came from, its flavour and its version."""
     source = "def test_nothing(): pass"
-    result = inner(source, "--harness-provider=local", "--harness-require=redis")
+    result = inner(source, "--harness-provider=local", "--harness-require=redis", workers)
 
     assert pytest.ExitCode.OK == result.ret
     result.stdout.re_match_lines(
-        [r"harness: redis: (Redis|Valkey) \d+\.\d+\.\d+ from local \(.+\)"]
+        [r"redis: (Redis|Valkey) \d+\.\d+\.\d+ from local \(.+\), started once in .+ s"]
     )
 
 
