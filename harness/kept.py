@@ -27,6 +27,7 @@ from harness.journal import Start
 from harness.ledger import Ledger
 from harness.outcomes import outcome_key, outcome_path, read_outcome, write_outcome
 from harness.probes import wait_until_ready
+from harness.providers import with_image
 from harness.services import (
     SERVICES,
     ProviderError,
@@ -99,6 +100,7 @@ class KeptRun:
             ProviderError: This provider can't give it.
             Timeout: Another process took more than ten minutes to start it.
         """
+        options = with_image(name, provider, options)
         key = outcome_key(name, provider, options)
         with self._locked(name, _START_LIMIT):
             known = self._details(key)
@@ -140,19 +142,26 @@ class KeptRun:
             The keys of what was stopped, such as `postgresql-docker`.
 
         Raises:
-            ProviderError: One of them can't be stopped.
+            ProviderError: One of them can't be stopped; the others are.
             Timeout: Another process is starting one.
         """
-        stopped = []
+        stopped: list[str] = []
+        failures: list[ProviderError] = []
         for name in SERVICES if self.path.is_dir() else ():
             with self._locked(name, _ANSWER_LIMIT):
                 for key in self._keys(name):
-                    self._remove(key)
-                    stopped.append(key)
+                    try:
+                        self._remove(key)
+                        stopped.append(key)
+                    except ProviderError as error:
+                        failures.append(error)
+        if failures:
+            raise failures[0]
         return stopped
 
     def _knows(self, name: ServiceName, provider: ProviderName, options: ServiceOptions) -> bool:
-        return self._details(outcome_key(name, provider, options)) is not None
+        key = outcome_key(name, provider, with_image(name, provider, options))
+        return self._details(key) is not None
 
     def _details(self, key: str) -> ServiceDetails | None:
         # Another version of the harness may have written what this one can't read.

@@ -8,6 +8,7 @@ this machine's own binaries and packages second.
 
 import contextlib
 import os
+from dataclasses import replace
 from typing import get_args
 from urllib.parse import unquote, urlsplit
 
@@ -25,7 +26,7 @@ from harness.services import (
 )
 from harness.settings import settings_of
 
-__all__ = ["URL_VARIABLES", "candidates", "start", "stop"]
+__all__ = ["URL_VARIABLES", "candidates", "start", "stop", "with_image"]
 
 URL_VARIABLES: dict[ServiceName, str] = {
     "postgresql": "ANDAMIOS_POSTGRES_URL",
@@ -64,6 +65,20 @@ def candidates(service: ServiceName, provider: str) -> tuple[ProviderName, ...]:
             return (name,)
     known = ", ".join(("auto", *get_args(ProviderName)))
     raise ServiceUnavailableError(service, [f"unknown provider {provider!r}: use {known}"])
+
+
+def with_image(
+    service: ServiceName, provider: ProviderName, options: ServiceOptions
+) -> ServiceOptions:
+    """
+    Name the image that a variable such as `ANDAMIOS_HARNESS_REDIS_IMAGE` asks for.
+
+    A server that outlives this process is found again by its options, and by nothing else.
+    """
+    image = os.environ.get(f"ANDAMIOS_HARNESS_{service.upper()}_IMAGE")
+    if provider != "docker" or options.image or not image:
+        return options
+    return replace(options, image=image)
 
 
 def start(request: ServiceRequest, provider: ProviderName) -> ServiceDetails:

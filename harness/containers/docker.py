@@ -204,18 +204,22 @@ def remove(labels: dict[str, str]) -> None:
             _remove(container)
 
 
-def sweep() -> None:
+def sweep() -> list[str]:
     """
     Remove the containers of runs whose controller ended without removing them.
+
+    Returns:
+        Their names.
 
     Raises:
         ProviderError: No engine answers.
     """
     with engine() as client:
-        _remove_orphans(client)
+        return _remove_orphans(client)
 
 
-def _remove_orphans(client: docker.DockerClient) -> None:
+def _remove_orphans(client: docker.DockerClient) -> list[str]:
+    removed: list[str] = []
     filters: dict[str, Any] = {"label": f"{_LABEL}.run"}
     for container in client.containers.list(all=True, filters=filters, ignore_removed=True):
         labels = container.labels
@@ -228,7 +232,11 @@ def _remove_orphans(client: docker.DockerClient) -> None:
         except (KeyError, ValueError):
             continue
         if controller.is_gone():
-            _remove(container)
+            # One that can't be removed now is no reason to start nothing.
+            with contextlib.suppress(DockerException, RequestException):
+                _remove(container)
+                removed.append(str(container.name))
+    return removed
 
 
 def _remove(container: Any) -> None:

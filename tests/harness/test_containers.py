@@ -12,7 +12,10 @@ import pytest
 from harness import Run, ServiceOptions, ServiceUnavailableError, images
 from harness.__main__ import main
 from harness.kept import KeptRun
+from harness.processes import ProcessMark
 from harness.services import SERVICES, ProviderError, ServiceName
+
+MACHINE = ProcessMark.current().machine
 
 docker = pytest.importorskip("harness.containers.docker", exc_type=ImportError)
 
@@ -68,7 +71,9 @@ def test_ports_are_published_to_this_machine_alone(client: Any, run: Run) -> Non
     assert ["127.0.0.1"] == [binding["HostIp"] for binding in bindings]
 
 
-def test_a_container_of_a_killed_run_is_swept(client: Any, tmp_path: Path) -> None:
+def test_a_container_of_a_killed_run_is_swept(
+    client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Labels tell whose controller is gone, even if the run's directory is gone too."""
     code = (
         "import os, sys; from harness import Run; run = Run.create(sys.argv[1]);"
@@ -88,8 +93,31 @@ def test_a_container_of_a_killed_run_is_swept(client: Any, tmp_path: Path) -> No
     assert 1 == len(containers_of(client, run_id))
     (tmp_path / run_id / "controller.json").unlink()
 
-    docker.sweep()
+    monkeypatch.setattr("tempfile.gettempdir", lambda: str(tmp_path))
+    assert 0 == main(["sweep"])
     assert [] == containers_of(client, run_id)
+    assert f"  andamios-{run_id}-redis-docker\n" in capsys.readouterr().out
+
+
+def test_a_container_that_cannot_be_removed(
+    client: Any, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a killed run has left is no reason for the next one to have no server."""
+    labels = {"run": "killed", "pid": "1", "started": "0", "machine": MACHINE}
+    leftover = client.containers.create(
+        docker.RECIPES["redis"].own,
+        labels={f"andamios.harness.{name}": value for name, value in labels.items()},
+    )
+
+    def fail(_container: Any) -> None:
+        raise docker.DockerException("device or resource busy")
+
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(docker, "_remove", fail)
+            assert run.service("redis", "docker").port
+    finally:
+        leftover.remove(force=True)
 
 
 STARTING = """

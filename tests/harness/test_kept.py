@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,8 @@ from harness import Run
 from harness.kept import KeptRun
 from harness.kept_databases import KeptDatabases
 from harness.ledger import LedgerEntry
+from harness.outcomes import write_outcome
+from harness.services import ProviderError, ProviderName, ServiceDetails, ServiceOptions
 from harness.sweeping import sweep
 
 ROOT = Path(harness.__file__).parents[1]
@@ -124,6 +127,39 @@ def test_down_ends_it(base: Path) -> None:
     assert has_ended(process)
     assert [] == [path for path in (base / "kept").iterdir() if path.is_dir()]
     assert [] == KeptRun(base).stop()
+
+
+def test_one_that_cannot_be_stopped_leaves_no_other(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All others are stopped before the failure is told."""
+    with Run.create(base, keep=True) as run:
+        details = run.service("redis", "local")
+    stuck = replace(details, name="postgresql")
+    write_outcome(base / "kept", "postgresql-local", stuck)
+    began = KeptRun(base)
+    with monkeypatch.context() as patch:
+        patch.setattr("harness.kept._answers", lambda each: each == stuck)
+        with pytest.raises(ProviderError, match=r"postgresql at .* can't be stopped"):
+            began.stop()
+    assert ["postgresql-local"] == [server.key for server in began.servers()]
+
+
+def test_an_image_named_by_a_variable_is_another_server(
+    base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server from the usual image is not taken for one from the image that is asked for."""
+    (base / "kept").mkdir()
+    details = ServiceDetails("redis", "127.0.0.1", 1, provider="docker")
+    write_outcome(base / "kept", "redis-docker", details)
+    choices: tuple[ProviderName, ...] = ("local", "docker")
+    kept, options = KeptRun(base), ServiceOptions()
+    assert ("docker", "local") == kept.known_first("redis", choices, options)
+
+    monkeypatch.setenv("ANDAMIOS_HARNESS_REDIS_IMAGE", "valkey/valkey:9")
+    assert choices == kept.known_first("redis", choices, options)
+    with pytest.raises(ProviderError, match="valkey/valkey:9"):
+        kept.service("redis", "docker", options, journal=lambda _: None)
 
 
 def test_what_cannot_be_read_is_replaced(base: Path) -> None:
