@@ -6,18 +6,14 @@ that is never committed. What SQLAlchemy takes for BEGIN, COMMIT and ROLLBACK ar
 in it, through methods of the dialect, which are public; so sessions, repositories, hooks
 and caches work as on any other engine, and see each other's commits.
 
-Savepoints are a stack, where transactions of a server are not. Overlapping ones are kept
-apart as far as that goes, and what a stack cannot do fails the test, see :class:`Breach`.
+What a stack of savepoints cannot do fails the test, with the tier that can.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
 import sqlite3
-import weakref
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
@@ -26,9 +22,11 @@ from sqlalchemy.engine import CreateEnginePlugin
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from andamios import AndamiosEngine, AndamiosError, ReadOnlyError
+from harness.savepoints import Savepoint, Savepoints
+from harness.statements import commits_first, ends_transaction, first_word, only_reads
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from sqlalchemy.engine import URL, Connection, Engine
 
@@ -37,25 +35,8 @@ __all__ = ["IsolationError", "JoinedPlugin", "Stack", "joined_engine"]
 PLUGIN = "andamios_joined"
 GUARD = "andamios_guard"
 
-READS = {
-    *("SELECT", "SHOW", "EXPLAIN", "DESCRIBE", "DESC", "PRAGMA", "VALUES", "SET", "TABLE"),
-    *("SAVEPOINT", "RELEASE"),
-}
-"""First words of statements that write nothing."""
-
-WRITES = re.compile(
-    r"\b(INSERT\s+INTO|DELETE\s+FROM|MERGE\s+INTO|UPDATE\s+\S+\s+SET)\b", re.IGNORECASE
-)
-"""What a statement that begins with ``WITH`` holds if it writes."""
-
-ENDS = {"BEGIN", "COMMIT", "END", "ROLLBACK", "START", "ABORT"}
-"""First words of statements that a session sends by its own methods."""
-
-COMMITS_FIRST = {
-    *("ALTER", "ANALYZE", "CHECK", "CREATE", "DROP", "FLUSH", "GRANT", "LOCK", "OPTIMIZE"),
-    *("RENAME", "REPAIR", "REVOKE", "TRUNCATE", "UNLOCK"),
-}
-"""First words of statements before which MySQL and MariaDB commit (manual, 15.3.3)."""
+ABORTED = "25P02"
+"""PostgreSQL's word for a transaction in which a statement failed."""
 
 CURE = "Mark the test @pytest.mark.isolation"
 
@@ -68,27 +49,9 @@ class IsolationError(AndamiosError):
     """
 
 
-@dataclass(eq=False)
-class _Entry:
-    """One transaction of SQLAlchemy: a savepoint on the stack."""
-
-    depth: int
-    owner: Callable[[], Any]
-    """A weak reference to the check-out of the connection."""
-    has_ended: bool = False
-    wrote: bool = False
-    failed: bool = False
-    holds_others: bool = False
-    """Whether another one committed while this one was open: a rollback would take it back."""
-
-    @property
-    def name(self) -> str:
-        return f"andamios_{self.depth}"
-
-
 class Stack:
     """
-    The savepoints of one test, on the one connection that it has.
+    The one connection of a test, in which savepoints take the place of transactions.
 
     Args:
         checks_deferred: Whether the tables have constraints that are checked at COMMIT.
@@ -98,7 +61,7 @@ class Stack:
         self.breaches: list[str] = []
         self.connection: Any = None
         self._checks_deferred = checks_deferred
-        self._entries: list[_Entry] = []
+        self._savepoints = Savepoints()
         self._dialect: Any = None
         self._is_open = False
         self.is_lost = False
@@ -124,9 +87,9 @@ class Stack:
             "do_rollback": self._one_at_a_time(self._rollback),
             "do_close": self._keep,
             "do_terminate": self._lose,
-            "do_savepoint": self._named(dialect.do_savepoint),
-            "do_rollback_to_savepoint": self._named(dialect.do_rollback_to_savepoint),
-            "do_release_savepoint": self._named(dialect.do_release_savepoint),
+            "do_savepoint": self._one_at_a_time(self._begin_nested),
+            "do_rollback_to_savepoint": self._one_at_a_time(self._rollback_nested),
+            "do_release_savepoint": self._one_at_a_time(self._release_nested),
             "set_isolation_level": self._keep_level,
             "reset_isolation_level": lambda _connection: None,
         }
@@ -135,8 +98,8 @@ class Stack:
             methods |= dict.fromkeys(("set_readonly", "set_deferrable"), lambda *_: None)
         for name, method in methods.items():
             setattr(dialect, name, method)
-        # An unbuffered result would keep the connection from everybody else.
-        dialect.supports_server_side_cursors = dialect.name not in {"mysql", "mariadb"}
+        if dialect.name in {"mysql", "mariadb"}:
+            dialect.execution_ctx_cls = _buffering(dialect.execution_ctx_cls)
 
     def listen(self, engine: Engine) -> None:
         """Look at each statement."""
@@ -146,12 +109,16 @@ class Stack:
     def _share(self, *arguments: Any, **options: Any) -> Any:
         if self.connection is None:
             self.connection = self._connect(*arguments, **options)
-        elif self.is_lost:
+        else:
+            self._refuse_if_lost()
+        return self.connection
+
+    def _refuse_if_lost(self) -> None:
+        if self.is_lost:
             raise IsolationError(
                 "The connection of this test was lost, and its transaction with it (a cancelled "
                 f"statement, a closed connection). {CURE}('committing')."
             )
-        return self.connection
 
     @staticmethod
     def _once(on_connect_url: Any) -> Any:
@@ -197,73 +164,67 @@ class Stack:
             # asyncpg's adapter begins by itself, MySQL where autocommit is off.
             self._send(*begin, f"SAVEPOINT {GUARD}")
             self._is_open = True
-        entry = _Entry(len(self._entries) + 1, weakref.ref(connection))
-        self._send(f"SAVEPOINT {entry.name}")
-        self._entries.append(entry)
-
-    def _entry_of(self, connection: Any) -> _Entry | None:
-        live = (each for each in reversed(self._entries) if not each.has_ended)
-        return next((each for each in live if each.owner() is connection), None)
+        self._savepoints.push(self._send, connection)
 
     def _commit(self, connection: Any) -> None:
-        entry = self._entry_of(connection)
-        if entry is not None:
-            if entry.wrote and self._checks_deferred:
-                try:
-                    self._check_deferred()
-                except self._dialect.loaded_dbapi.Error:
-                    # SQLAlchemy sends no ROLLBACK after a COMMIT that was refused.
-                    self._rollback(connection)
-                    raise
-            self._end(entry)
-
-    def _end(self, entry: _Entry) -> None:
-        """Keep what an entry wrote, for as long as those below it do."""
-        entry.has_ended = True
-        for below in self._entries[: self._entries.index(entry)]:
-            below.holds_others |= entry.wrote or entry.holds_others
-        self._release()
-
-    def _release(self) -> None:
-        # One that lies under others waits for them: its release would end them too.
-        while self._entries and self._entries[-1].has_ended:
-            self._try(f"RELEASE SAVEPOINT {self._entries.pop().name}")
+        self._refuse_if_lost()
+        mine = self._savepoints.of(connection)
+        if not mine:
+            return
+        if self._checks_deferred and any(each.wrote for each in mine):
+            try:
+                self._check_deferred()
+            except self._dialect.loaded_dbapi.Error:
+                # SQLAlchemy sends no ROLLBACK after a COMMIT that was refused.
+                self._take_back(self._send, mine[0])
+                raise
+        with self._noticing_the_end():
+            self._savepoints.release(self._send, mine[0])
 
     def _rollback(self, connection: Any) -> None:
-        entry = self._entry_of(connection)
-        if entry is None:
-            return
-        if not entry.wrote and not entry.failed:
-            # There is nothing to take back, but perhaps what others committed meanwhile.
-            self._end(entry)
-            return
-        above = self._entries[self._entries.index(entry) + 1 :]
-        if (entry.holds_others or above) and not self._is_over:
+        mine = self._savepoints.of(connection)
+        if mine:
+            self._take_back(self._send, mine[0])
+
+    def _begin_nested(self, connection: Connection, label: str) -> None:
+        self._savepoints.push(connection.exec_driver_sql, connection.connection, label)
+
+    def _release_nested(self, connection: Connection, label: str) -> None:
+        self._refuse_if_lost()
+        with self._noticing_the_end():
+            self._savepoints.release(connection.exec_driver_sql, self._labelled(connection, label))
+
+    def _rollback_nested(self, connection: Connection, label: str) -> None:
+        # Through SQLAlchemy, which looks after errors and cancellations there.
+        self._take_back(connection.exec_driver_sql, self._labelled(connection, label))
+
+    def _labelled(self, connection: Connection, label: str) -> Savepoint:
+        mine = self._savepoints.of(connection.connection)
+        return next(each for each in reversed(mine) if each.label == label)
+
+    def _take_back(self, send: Callable[[str], Any], savepoint: Savepoint) -> None:
+        if self._is_over or self.is_lost:
+            return  # everything is about to be rolled back, or has been
+        overlaps = self._savepoints.overlaps
+        with self._noticing_the_end():
+            self._savepoints.roll_back(send, savepoint)
+        if self._savepoints.overlaps > overlaps:
             self.breaches.append(
                 "A transaction was rolled back while another one of the test overlapped it. Both "
                 "are savepoints on one connection, so that the other one's rows went too. "
                 f"{CURE}('committing')."
             )
-        del self._entries[entry.depth - 1 :]
-        if self._is_over:
-            return  # everything is about to be rolled back
-        self._try(f"ROLLBACK TO SAVEPOINT {entry.name}", f"RELEASE SAVEPOINT {entry.name}")
-        self._release()
 
-    def _try(self, *statements: str) -> None:
-        if self.is_lost:
-            return
+    @contextmanager
+    def _noticing_the_end(self) -> Iterator[None]:
         try:
-            self._send(*statements)
-        except self._dialect.loaded_dbapi.Error as error:
-            self._miss_savepoint(error)
-
-    def _miss_savepoint(self, error: Exception) -> None:
-        reason = " ".join(str(error).split())
-        self.breaches.append(
-            "The test's transaction ended before the test did, so that what it wrote could not be "
-            f"rolled back (a savepoint is gone: {reason}). {CURE}('own')."
-        )
+            yield
+        except (self._dialect.loaded_dbapi.Error, AndamiosError) as error:
+            reason = " ".join(str(error).split())
+            self.breaches.append(
+                "The test's transaction ended before the test did, so that what it wrote could not "
+                f"be rolled back (a savepoint is gone: {reason}). {CURE}('own')."
+            )
 
     def _check_deferred(self) -> None:
         """Check what is deferred until COMMIT, which never comes here."""
@@ -275,15 +236,6 @@ class Stack:
             error.sqlite_errorcode = sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY
             error.sqlite_errorname = "SQLITE_CONSTRAINT_FOREIGNKEY"
             raise error
-
-    def _named(self, method: Any) -> Any:
-        """Keep apart savepoints of sessions, which count from 1 in each of them."""
-
-        def named(connection: Connection, name: str) -> None:
-            entry = self._entry_of(connection.connection)
-            method(connection, f"{name}_{entry.depth}" if entry is not None else name)
-
-        return named
 
     def _keep(self, connection: Any) -> None:
         """Leave the one connection open when a check-out of it ends."""
@@ -302,34 +254,27 @@ class Stack:
     def _look_at(self, connection: Connection, *execution: Any) -> None:
         statement: str = execution[1]
         options = connection.get_execution_options()
-        if options.get("isolation_level", self._level) != self._level:
+        level = self._level or self._dialect.default_isolation_level
+        if options.get("isolation_level", level) != level:
             raise IsolationError(
                 f"The isolation level {options['isolation_level']} cannot begin inside the "
                 f"transaction of the test. {CURE}('committing')."
             )
-        word = first_word(statement)
-        if word in READS or (word == "WITH" and not WRITES.search(statement)):
+        if only_reads(statement):
             return
-        if word == "ROLLBACK" and " TO " in statement.upper():
-            return
-        self._refuse(statement, word)
+        self._refuse(statement)
         if options.get("andamios_read_only"):
             raise ReadOnlyError(
                 "This session only reads. Open it without read_only=True to write.",
                 statement=statement,
             )
-        entry = self._entry_of(connection.connection)
-        if entry is not None:
-            entry.wrote = True
-            for above in self._entries[entry.depth :]:
-                above.holds_others = True
+        self._savepoints.note_write(connection.connection)
 
-    def _refuse(self, statement: str, word: str) -> None:
-        if word in ENDS:
+    def _refuse(self, statement: str) -> None:
+        word = first_word(statement)
+        if ends_transaction(statement):
             self._breach(f"{word} was sent as a statement, and would end the test's transaction.")
-        is_temporary = "TEMPORARY" in statement.upper().split(None, 2)[1:2]
-        is_mysql = self._dialect.name in {"mysql", "mariadb"}
-        if is_mysql and word in COMMITS_FIRST and not is_temporary:
+        if self._dialect.name in {"mysql", "mariadb"} and commits_first(statement):
             self._breach(
                 f"MySQL commits before {word}, and what the test wrote could not be rolled back: "
                 f"{' '.join(statement.split())[:100]!r}."
@@ -342,10 +287,17 @@ class Stack:
 
     def _remember_failure(self, context: Any) -> None:
         connection = context.connection
-        if connection is not None and not connection.invalidated and not connection.closed:
-            entry = self._entry_of(connection.connection)
-            if entry is not None:
-                entry.failed = True
+        if connection is None or connection.invalidated or connection.closed:
+            return
+        mine = self._savepoints.of(connection.connection)
+        is_aborted = getattr(context.original_exception, "sqlstate", None) == ABORTED
+        if is_aborted and not any(each.failed for each in mine):
+            self.breaches.append(
+                "A statement failed in one transaction of the test, and PostgreSQL then refused "
+                f"those of another one, which is on the same connection. {CURE}('committing')."
+            )
+        if mine:
+            mine[-1].failed = True
 
     def end_test(self) -> None:
         """Say that what is rolled back from now on is missed by nobody."""
@@ -367,10 +319,11 @@ class Stack:
 
     def _roll_back(self) -> None:
         if self._is_open and not self.is_lost:
-            self._try(f"ROLLBACK TO SAVEPOINT {GUARD}")
+            with self._noticing_the_end():
+                self._send(f"ROLLBACK TO SAVEPOINT {GUARD}")
             self.connection.rollback()
         self._is_open = False
-        self._entries.clear()
+        self._savepoints.clear()
 
     def _finish(self) -> None:
         if self.connection is None or self.is_lost:
@@ -381,13 +334,14 @@ class Stack:
             self._close(self.connection)
 
 
-def first_word(statement: str) -> str:
-    """Give the first word of a statement in capitals, comments left out."""
-    text = statement.lstrip().lstrip("(")
-    while text.startswith(("--", "/*")):
-        end = "\n" if text.startswith("--") else "*/"
-        text = text.partition(end)[2].lstrip().lstrip("(")
-    return text.split(None, 1)[0].rstrip(";").upper() if text else ""
+def _buffering(context: Any) -> Any:
+    """Read every result whole: an unread one would keep the connection from everybody else."""
+
+    class BufferingContext(context):  # type: ignore[misc]  # known when there is a dialect
+        def create_server_side_cursor(self) -> Any:
+            return self.create_default_cursor()
+
+    return BufferingContext
 
 
 class JoinedPlugin(CreateEnginePlugin):
@@ -428,6 +382,14 @@ async def joined_engine(url: str, stack: Stack, **options: Any) -> AsyncIterator
     """
     # On SQLite a transaction would begin by itself, and wait for the writer, which it is.
     execution = {"andamios_begin": False, **options.pop("execution_options", {})}
+    level = execution.pop("isolation_level", None) or options.pop("isolation_level", None)
+    if level == "AUTOCOMMIT":
+        raise IsolationError(
+            "An engine with the isolation level AUTOCOMMIT has no transaction that could be "
+            f"rolled back. {CURE}('committing')."
+        )
+    if level is not None:
+        options["isolation_level"] = level
     engine = AndamiosEngine(
         url,
         uvloop=False,

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import pytest
 
-from harness.joined import first_word
+from harness.statements import first_word
 
 Inner: TypeAlias = Callable[..., pytest.RunResult]
 
@@ -193,6 +193,43 @@ def test_overlap(inner: Inner) -> None:
 
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*rolled back while another one of the test overlapped it*"])
+
+
+def test_overlap_of_a_savepoint(inner: Inner) -> None:
+    """So does the rollback of a savepoint in which another session committed."""
+    result = inner("""
+    async def test_overlapping(engine, crates):
+        async with AsyncSession(engine) as session:
+            await session.execute(text("SELECT 1"))
+            nested = await session.begin_nested()
+            session.add(Crate(label="one"))
+            await session.flush()
+            await crates.add("two")
+            await nested.rollback()
+            await session.commit()
+    """)
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*rolled back while another one of the test overlapped it*"])
+
+
+def test_failure_of_another(inner: Inner, backend: str) -> None:
+    """Where a failed transaction keeps others from the connection, the test says so."""
+    if backend != "postgresql":
+        pytest.skip("only PostgreSQL refuses what comes after a failed statement")
+    result = inner("""
+    from andamios import AndamiosError
+
+    async def test_failing(engine, crates):
+        async with AsyncSession(engine) as session:
+            with pytest.raises(AndamiosError):
+                await session.execute(text("SELECT 1 / 0"))
+            with pytest.raises(AndamiosError):
+                await crates.add("one")
+    """)
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*PostgreSQL then refused those of another one*"])
 
 
 def test_lost_connection(inner: Inner) -> None:

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated
+from typing import Annotated, Any
 
 import httpx
 import pytest
 import pytest_asyncio
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import select, text
 
 from andamios import (
     AndamiosEngine,
@@ -20,7 +20,7 @@ from andamios import (
 from andamios.core.facts import QueryFinished, TransactionEnded
 from andamios.integrations.fastapi import FastAPIIntegration
 from harness.conformance.models import ConformanceTicket, db_metadata
-from harness.joined import IsolationError
+from harness.joined import IsolationError, Stack, joined_engine
 
 __all__ = ["db_metadata"]
 
@@ -201,3 +201,117 @@ async def test_an_application(engine: AndamiosEngine, db_session: AsyncSession) 
 
     assert [200, 409] == [answer.status_code for answer in answers]
     assert {"of the test", "new"} == {each.code for each in found}
+
+
+async def test_savepoints_of_several(
+    engine: AndamiosEngine, tickets: GenericRepository[ConformanceTicket]
+) -> None:
+    """Savepoints of sessions that work at the same time do not end each other."""
+
+    async def write(number: int) -> None:
+        async with engine.session() as session:
+            async with session.begin_nested():
+                session.add(ticket(f"{number} nested"))
+                await session.flush()
+                await asyncio.sleep(0.01)
+            session.add(ticket(f"{number}"))
+
+    await asyncio.gather(*(write(number) for number in range(4)))
+
+    assert 8 == await tickets.count()
+
+
+async def test_readers_above_a_rollback(
+    engine: AndamiosEngine, tickets: GenericRepository[ConformanceTicket]
+) -> None:
+    """A session that had only read goes on when one below it is rolled back, and is kept apart."""
+    below, above = AsyncSession(engine), AsyncSession(engine)
+    below.add(ticket("below"))
+    await below.flush()
+    await above.scalar(text("SELECT 1"))
+    await below.rollback()
+    above.add(ticket("above"))
+    await above.flush()
+    await above.rollback()
+    await tickets.create(ticket("after"))
+    for session in (below, above):
+        await session.close()
+
+    assert ["after"] == [each.code for each in await tickets.list()]
+
+
+async def test_a_function_that_writes(engine: AndamiosEngine, backend: str) -> None:
+    """What a SELECT wrote is rolled back too."""
+    if backend != "postgresql":
+        pytest.skip("only PostgreSQL has functions that its users make inside a transaction")
+    async with engine.session() as session:
+        await session.execute(text("CREATE TABLE notes (number INTEGER)"))
+        await session.execute(
+            text(
+                "CREATE FUNCTION note() RETURNS void LANGUAGE sql AS 'INSERT INTO notes VALUES (1)'"
+            )
+        )
+        await session.commit()
+        await session.execute(text("SELECT note()"))
+        await session.rollback()
+        assert 0 == await session.scalar(text("SELECT COUNT(*) FROM notes"))
+
+
+async def test_a_core_stream(
+    engine: AndamiosEngine, tickets: GenericRepository[ConformanceTicket]
+) -> None:
+    """A result that is streamed keeps the connection from nobody."""
+    await tickets.create_many([{"code": str(number)} for number in range(100)])
+    async with engine.session() as session:
+        async for number in await session.stream_scalars(select(ConformanceTicket.id)):
+            await tickets.create(ticket(f"{number} again"))
+
+    assert 200 == await tickets.count()
+
+
+async def test_the_level_that_it_has(engine: AndamiosEngine, backend: str) -> None:
+    """A session may ask for the level that the test's transaction has anyway."""
+    level = "READ COMMITTED" if backend in {"sqlite", "postgresql"} else "REPEATABLE READ"
+    async with engine.session(isolation=level) as session:
+        assert 1 == await session.scalar(text("SELECT 1"))
+
+
+class TestLevels:
+    """Levels of the whole engine."""
+
+    @pytest.fixture(params=["isolation_level", "execution_options"])
+    def engine_options(self, request: pytest.FixtureRequest) -> dict[str, Any]:
+        """A level, in the two places that it can be given."""
+        level = {"isolation_level": "SERIALIZABLE"}
+        return level if request.param == "isolation_level" else {"execution_options": level}
+
+    async def test_level(self, engine: AndamiosEngine, backend: str) -> None:
+        """The transaction of the test has the level that the engine was made with."""
+        queries = {
+            "sqlite": "SELECT 'serializable'",
+            "postgresql": "SHOW transaction_isolation",
+            "mariadb": "SELECT @@tx_isolation",
+        }
+        query = queries.get(backend, "SELECT @@transaction_isolation")
+        async with engine.session() as session:
+            assert "serializable" == (await session.scalar(text(query))).lower()
+
+
+async def test_no_transaction(test_database: str) -> None:
+    """An engine without transactions cannot be rolled back."""
+    with pytest.raises(IsolationError, match="AUTOCOMMIT"):
+        async with joined_engine(test_database, Stack(), isolation_level="AUTOCOMMIT"):
+            pass
+
+
+async def test_commit_of_a_lost_connection(engine: AndamiosEngine) -> None:
+    """A commit does not succeed when another task's cancellation took the connection away."""
+    session = AsyncSession(engine)
+    session.add(ticket("lost"))
+    await session.flush()
+    async with engine.connections.acquire() as connection:
+        await connection.execute(text("SELECT 1"))
+        await connection.invalidate()
+    with pytest.raises(IsolationError, match="lost"):
+        await session.commit()
+    await session.close()
