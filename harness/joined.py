@@ -203,12 +203,15 @@ class Stack:
         return next(each for each in reversed(mine) if each.label == label)
 
     def _take_back(self, send: Callable[[str], Any], savepoint: Savepoint) -> None:
-        if self._is_over or self.is_lost:
-            return  # everything is about to be rolled back, or has been
+        if self.is_lost:
+            return
+        mine = self._savepoints.of(savepoint.owner())
+        if self._is_over and not any(each.failed for each in mine):
+            return  # everything is about to be rolled back, or kept for people to look at
         overlaps = self._savepoints.overlaps
         with self._noticing_the_end():
             self._savepoints.roll_back(send, savepoint)
-        if self._savepoints.overlaps > overlaps:
+        if self._savepoints.overlaps > overlaps and not self._is_over:
             self.breaches.append(
                 "A transaction was rolled back while another one of the test overlapped it. Both "
                 "are savepoints on one connection, so that the other one's rows went too. "

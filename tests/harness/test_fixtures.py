@@ -5,10 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
-from sqlalchemy import MetaData, inspect
+from sqlalchemy import MetaData, inspect, text
 
 from andamios import (
     AndamiosEngine,
+    AndamiosError,
     AsyncSession,
     DuplicateError,
     GenericRepository,
@@ -18,6 +19,7 @@ from andamios import (
 from harness.conformance.models import ConformanceTicket, db_metadata
 from harness.fixtures.reference import REFERENCE_METADATA, ReferenceUser, UserRepository
 from harness.fixtures.services import ServiceStarter
+from harness.joined import Stack, joined_engine
 
 __all__ = ["db_metadata"]
 
@@ -109,6 +111,21 @@ class TestEngine:
             with pytest.raises(DuplicateError):
                 await session.flush()
             await session.rollback()
+
+
+async def test_kept_after_a_failure(test_database: str) -> None:
+    """What a failed test committed is kept, though PostgreSQL commits nothing after an error."""
+    stack = Stack()
+    async with joined_engine(test_database, stack) as engine:
+        await GenericRepository[ConformanceTicket](engine).create(ConformanceTicket(code="kept"))
+        session = AsyncSession(engine)
+        with pytest.raises(AndamiosError):
+            await session.execute(text("SELECT * FROM no_such_table"))
+        stack.end_test()
+        await session.close()
+        await stack.commit()
+    async with AndamiosEngine(test_database, uvloop=False) as outside:
+        assert 1 == await GenericRepository[ConformanceTicket](outside).count()
 
 
 class TestTables:
