@@ -13,8 +13,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urldefrag
 
 from filelock import FileLock
-from redis.asyncio import Redis
-from redis.exceptions import ResponseError
 
 from andamios import ConfigurationError
 from harness.ledger import Ledger
@@ -22,6 +20,7 @@ from harness.ledger import Ledger
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
+    from redis.asyncio import Redis
     from sqlalchemy.engine import URL
 
 __all__ = ["empty", "prefix_of", "take"]
@@ -76,6 +75,8 @@ def _claiming(ledger: Ledger | None) -> Iterator[set[str]]:
 
 
 async def _free(server: URL, taken: set[str]) -> str | None:
+    from redis.exceptions import ResponseError  # noqa: PLC0415  slow: most runs need none
+
     first = int(server.database or 0)
     for number in range(first, 1 << 16):
         address = server.set(database=str(number)).render_as_string(hide_password=False)
@@ -117,5 +118,7 @@ def _literal(prefix: str) -> str:
 
 @asynccontextmanager
 async def _client(address: str) -> AsyncIterator[Redis]:
+    from redis.asyncio import Redis  # noqa: PLC0415  slow: most runs need none
+
     async with Redis.from_url(urldefrag(address).url) as client:
         yield client

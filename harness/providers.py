@@ -8,6 +8,7 @@ this machine's own binaries and packages second.
 
 import contextlib
 import os
+import threading
 from dataclasses import replace
 from typing import get_args
 from urllib.parse import unquote, urlsplit
@@ -40,6 +41,9 @@ _PORTS: dict[ServiceName, int] = {
     "mariadb": 3306,
     "redis": 6379,
 }
+
+_IMPORTING = threading.Lock()
+"""Threads that import the container engine's library at once would see it half imported."""
 
 
 def candidates(service: ServiceName, provider: str) -> tuple[ProviderName, ...]:
@@ -111,8 +115,8 @@ def stop(request: ServiceRequest, provider: ProviderName) -> None:
     if provider == "docker":
         # Without an engine, or the library for it, there are no containers either.
         with contextlib.suppress(ProviderError, ImportError):
-            from harness.containers.docker import remove  # noqa: PLC0415  slow, and optional
-
+            with _IMPORTING:
+                from harness.containers.docker import remove  # noqa: PLC0415  slow, and optional
             remove(request.labels)
     elif provider == "local":
         from harness.local.server import end_servers  # noqa: PLC0415  only this branch
@@ -122,7 +126,8 @@ def stop(request: ServiceRequest, provider: ProviderName) -> None:
 
 def _from_docker(request: ServiceRequest) -> ServiceDetails:
     try:
-        from harness.containers import docker  # noqa: PLC0415  slow, and optional
+        with _IMPORTING:
+            from harness.containers import docker  # noqa: PLC0415  slow, and optional
     except ImportError as error:
         raise ProviderError(f"{error.name} is missing: pip install 'andamios[harness]'") from error
     return docker.start(request)

@@ -5,7 +5,6 @@ The controller creates the run; xdist's workers join it by the path that the con
 hands them. Nothing is started, not even a directory made, before a test needs a service.
 """
 
-import contextlib
 import threading
 from collections.abc import Mapping
 from typing import Any, cast
@@ -124,9 +123,6 @@ class HarnessSession:
     def start_ahead(self, wanted: Mapping[ServiceName, ServiceOptions]) -> None:
         """Begin to start services in the background, all at once, without waiting."""
         run = self.run
-        with contextlib.suppress(ImportError):
-            # Threads that import it at the same time would see it half imported.
-            import harness.containers.docker  # noqa: F401, PLC0415  slow, and optional
         for name, options in wanted.items():
             # Outcomes are written down by the run, errors too: a test meets them there.
             threading.Thread(target=self._try, args=(run, name, options), daemon=True).start()
