@@ -8,9 +8,12 @@ from typing import TypeAlias
 import pytest
 import pytest_asyncio.plugin
 
-__all__ = ["LOOPS", "LoopFactories", "register_loops"]
+__all__ = ["LOOPS", "LoopFactories", "check_loop_scope", "register_loops"]
 
 LOOPS = ("asyncio", "uvloop", "both")
+
+SCOPES = ("class", "module", "package", "session")
+"""Loops that more than one test runs on."""
 
 LoopFactory: TypeAlias = Callable[[], asyncio.AbstractEventLoop]
 
@@ -48,6 +51,29 @@ def register_loops(config: pytest.Config, choice: str | None) -> None:
         raise pytest.UsageError("--harness-loop needs pytest-asyncio, which is switched off")
     names = LOOPS[:2] if choice == "both" else (choice,)
     config.pluginmanager.register(LoopFactories(*names), "andamios-harness-loops")
+
+
+def check_loop_scope(item: pytest.Item) -> None:
+    """
+    Fail a test that is on another loop than our fixtures, before it waits for them in vain.
+
+    They are on that of ``asyncio_default_fixture_loop_scope``; the marker's word for a test
+    does not reach them.
+    """
+    marker = item.get_closest_marker("asyncio")
+    of_fixtures = item.config.getini("asyncio_default_fixture_loop_scope")
+    if of_fixtures not in SCOPES:  # unset, or that of the fixture, which is the test's
+        of_fixtures = "function"
+    of_test = item.config.getini("asyncio_default_test_loop_scope") or "function"
+    if marker is not None:
+        of_test = marker.kwargs.get("loop_scope") or of_test
+    if marker is not None and of_test != of_fixtures:
+        pytest.fail(
+            f"This test runs on the event loop of its {of_test}, and fixtures of the harness on "
+            f"that of the {of_fixtures}: set asyncio_default_fixture_loop_scope = {of_test}, or "
+            "leave loop_scope out.",
+            pytrace=False,
+        )
 
 
 def _factory(name: str) -> LoopFactory:

@@ -57,6 +57,22 @@ def test_without_a_choice(pytester: pytest.Pytester, mode: str, scope: str) -> N
     assert "::test_loop[sqlite] on asyncio" in result.stdout.str()
 
 
+@pytest.mark.parametrize("fixture", ["engine", "db_session"])
+def test_another_loop_than_that_of_fixtures(pytester: pytest.Pytester, fixture: str) -> None:
+    """A test on a loop of its own choice is told to put its fixtures there too."""
+    test = f"""
+        import pytest
+
+        @pytest.mark.asyncio(loop_scope="session")
+        async def test_loop({fixture}):
+            pass
+        """
+    refused = run_pytest(pytester, test)
+
+    assert 1 == refused.parseoutcomes()["errors"]
+    refused.stdout.fnmatch_lines(["*set asyncio_default_fixture_loop_scope = session, or leave*"])
+
+
 def test_workers(pytester: pytest.Pytester) -> None:
     """Workers take the option over."""
     result = run_pytest(pytester, TEST, "--harness-loop=both", "-n1")

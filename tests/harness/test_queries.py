@@ -195,3 +195,24 @@ def test_rest_of_the_test(pytester: pytest.Pytester) -> None:
     result.stdout.fnmatch_lines(["*Failed: 2 statements were sent, and at most 1 may be:*"])
     result.stdout.fnmatch_lines(["*1. SELECT 42*", "*2. SELECT 42*", "*KeyError*own*"])
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
+
+
+def test_an_engine_of_another_kind(pytester: pytest.Pytester) -> None:
+    """Who has a fixture named engine is told why its statements cannot be logged."""
+    test = """
+        import pytest
+
+        @pytest.fixture
+        def engine():
+            return "mine"
+
+        def test_mine(engine):
+            assert engine == "mine"
+
+        def test_log(query_log):
+            pass
+        """
+    result = run_pytest(pytester, test)
+
+    assert {"passed": 1, "errors": 1} == result.parseoutcomes()
+    result.stdout.fnmatch_lines(["*the fixture engine is redefined here as str*"])
