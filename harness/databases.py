@@ -8,6 +8,7 @@ carry the run and the worker, so that two runs can share a server.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import re
 import uuid
 from contextlib import asynccontextmanager, suppress
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["TestDatabaseManager", "drop_database", "run_now"]
 
 T = TypeVar("T")
+
+LONGEST_NAME = 63
+"""Letters; PostgreSQL cuts what is longer, and MySQL refuses more than 64."""
 
 SERVERS = {"postgresql", "mysql", "mariadb"}
 
@@ -147,7 +151,11 @@ class TestDatabaseManager:
 
     def _name(self, worker_id: str) -> str:
         # Goes into SQL as an identifier, which cannot be a bound parameter.
-        return re.sub(r"\W", "_", f"andamios_{self._run_id}_{worker_id}").lower()
+        name = re.sub(r"\W", "_", f"andamios_{self._run_id}_{worker_id}").lower()
+        if len(name) <= LONGEST_NAME:
+            return name
+        digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+        return f"{name[: LONGEST_NAME - 13]}_{digest}"
 
     def _url(self, worker_id: str) -> URL:
         if self._backend == "sqlite":

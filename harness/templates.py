@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from sqlalchemy import create_mock_engine, text
 
-from andamios import AndamiosEngine
+from andamios import AndamiosEngine, AndamiosError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -138,11 +138,16 @@ async def clone(connection: AsyncConnection, owner: Owner, schema: Schema, name:
         name: Of the new database.
     """
     template = f"{owner.prefix}_template_{schema.digest}"
-    if not await _is_sealed(connection, template):
-        await _make(connection, owner, schema, template)
-    await connection.execute(
-        text(f"CREATE DATABASE {name} TEMPLATE {template}{await _strategy(connection)}")
-    )
+    create = text(f"CREATE DATABASE {name} TEMPLATE {template}{await _strategy(connection)}")
+    await _ensure(connection, owner, schema, template)
+    try:
+        await connection.execute(create)
+    except AndamiosError:
+        if await _is_sealed(connection, template):
+            raise
+        # Another run has made newer ones meanwhile, and dropped this one as old.
+        await _ensure(connection, owner, schema, template)
+        await connection.execute(create)
 
 
 async def _is_sealed(connection: AsyncConnection, template: str) -> bool:
@@ -150,7 +155,9 @@ async def _is_sealed(connection: AsyncConnection, template: str) -> bool:
     return bool(await connection.scalar(query, {"name": template}))
 
 
-async def _make(connection: AsyncConnection, owner: Owner, schema: Schema, template: str) -> None:
+async def _ensure(connection: AsyncConnection, owner: Owner, schema: Schema, template: str) -> None:
+    if await _is_sealed(connection, template):
+        return
     # Held by this connection, so that it ends with us, however we end.
     await connection.execute(text(f"SET lock_timeout = '{LOCK_LIMIT}'"))
     lock = {"name": owner.prefix}

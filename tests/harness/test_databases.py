@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
-from sqlalchemy import Column, MetaData, String, Table, make_url, text
+from sqlalchemy import Column, Integer, MetaData, String, Table, make_url, text
 
 from andamios import AndamiosEngine, ConfigurationError, ConnectionFailedError
 from harness.databases import TestDatabaseManager, drop_database, run_now
+from harness.fixtures.database import schema_of
 from harness.fixtures.services import ServiceStarter
 from harness.ledger import Ledger
 from harness.numbered import prefix_of
@@ -87,6 +88,17 @@ async def test_strange_names(manager: TestDatabaseManager) -> None:
 
     assert [1] == await run(url, "SELECT 1")
     assert str(make_url(url).database).removesuffix(".db").endswith("_it_s__drop")
+
+
+async def test_long_names(database_server: str) -> None:
+    """Names that differ only beyond what a server takes are two databases."""
+    manager = TestDatabaseManager(database_server, "r" * 40)
+    urls = [await manager.create_test_database(f"{'w' * 32}{end}") for end in "ab"]
+    for end, url in zip("ab", urls, strict=True):
+        assert [1] == await run(url, "SELECT 1")
+        await manager.cleanup_test_database(f"{'w' * 32}{end}")
+
+    assert 2 == len({str(make_url(url).database)[-63:] for url in urls})
 
 
 async def test_text_sorts_by_code_point(manager: TestDatabaseManager, backend: str) -> None:
@@ -220,6 +232,30 @@ async def test_schema_is_made_once(manager: TestDatabaseManager, backend: str) -
     can_copy = backend in {"sqlite", "postgresql"}
 
     assert (1 if can_copy else 3) == len(calls)
+
+
+async def test_a_dropped_template(
+    database_server: str, worker_name: str, backend: str, letters_schema: Schema
+) -> None:
+    """A template that another run takes for an old one is made again when it is needed."""
+    if backend != "postgresql":
+        pytest.skip("the others copy no template of a server")
+    manager = TestDatabaseManager(database_server, f"old_{worker_name}")
+    for number in range(7):
+        await in_thread_run(manager, "one", Schema(f"{number:016x}", letters_schema.create))
+    assert [] == await in_thread_run(manager, "one", Schema(f"{0:016x}", letters_schema.create))
+    await manager.cleanup_test_database("one")
+
+
+def test_a_column_more(database_server: str) -> None:
+    """A table that got another column is another schema."""
+    metadata = MetaData()
+    table = Table("growing", metadata, Column("id", Integer, primary_key=True))
+    before = schema_of(metadata, database_server)
+    assert before is schema_of(metadata, database_server)
+    table.append_column(Column("more", Integer))
+
+    assert before.digest != schema_of(metadata, database_server).digest
 
 
 async def test_half_made_template(manager: TestDatabaseManager, backend: str) -> None:
