@@ -30,15 +30,16 @@ SQLITE_URL = ("sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args")
 PGPASS = ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
 PYDANTIC_PLUGINS = ("pydantic/plugin/_loader.py", "get_plugins")
 ASYNCPG_DEFAULTS = ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
+ASYNCMY_VERSION = ("asyncmy/version.py", "<module>")
 REDIS_VERSION = ("redis/utils.py", "get_lib_version")
 
 # What libraries may do on the loop: it happens once, and reads local files at most.
 EXEMPT = {
     "os.path.abspath": [SQLITE_URL, ASYNCPG_DEFAULTS],
     "os.getcwd": [SQLITE_URL],
-    "os.stat": [PYDANTIC_PLUGINS, ASYNCPG_DEFAULTS, REDIS_VERSION],
+    "os.stat": [PYDANTIC_PLUGINS, ASYNCPG_DEFAULTS, ASYNCMY_VERSION, REDIS_VERSION],
     "os.listdir": [PYDANTIC_PLUGINS],
-    "io.TextIOWrapper.read": [PYDANTIC_PLUGINS, REDIS_VERSION],
+    "io.TextIOWrapper.read": [PYDANTIC_PLUGINS, ASYNCMY_VERSION, REDIS_VERSION],
     "io.BufferedReader.read": [PYDANTIC_PLUGINS],
 }
 
