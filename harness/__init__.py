@@ -8,7 +8,7 @@ programs may use without pytest: a run, and the services that it started.
 from andamios.errors import MissingDependencyError
 
 try:
-    from harness.runs import Run
+    from harness.runs.run import Run
     from harness.services import ServiceDetails, ServiceOptions, ServiceUnavailableError
 except ModuleNotFoundError as error:
     if error.name is None or error.name.partition(".")[0] == "harness":

@@ -10,7 +10,9 @@ import contextlib
 import os
 import threading
 from dataclasses import replace
-from typing import get_args
+from importlib import import_module
+from types import ModuleType
+from typing import cast, get_args
 from urllib.parse import unquote, urlsplit
 
 from harness.answers import checked
@@ -27,7 +29,7 @@ from harness.services import (
 )
 from harness.settings import settings_of
 
-__all__ = ["URL_VARIABLES", "candidates", "start", "stop", "with_image"]
+__all__ = ["URL_VARIABLES", "candidates", "import_docker", "start", "stop", "with_image"]
 
 URL_VARIABLES: dict[ServiceName, str] = {
     "postgresql": "ANDAMIOS_POSTGRES_URL",
@@ -115,22 +117,30 @@ def stop(request: ServiceRequest, provider: ProviderName) -> None:
     if provider == "docker":
         # Without an engine, or the library for it, there are no containers either.
         with contextlib.suppress(ProviderError, ImportError):
-            with _IMPORTING:
-                from harness.containers.docker import remove  # noqa: PLC0415  slow, and optional
-            remove(request.labels)
+            import_docker().remove(request.labels)
     elif provider == "local":
         from harness.local.server import end_servers  # noqa: PLC0415  only this branch
 
         end_servers(request.folder)
 
 
+def import_docker() -> ModuleType:
+    """
+    Import what starts containers, which is slow, and not needed for servers that run already.
+
+    Raises:
+        ImportError: The engine's library is not installed.
+    """
+    with _IMPORTING:
+        return import_module("harness.containers.docker")
+
+
 def _from_docker(request: ServiceRequest) -> ServiceDetails:
     try:
-        with _IMPORTING:
-            from harness.containers import docker  # noqa: PLC0415  slow, and optional
+        docker = import_docker()
     except ImportError as error:
         raise ProviderError(f"{error.name} is missing: pip install 'andamios[harness]'") from error
-    return docker.start(request)
+    return cast("ServiceDetails", docker.start(request))
 
 
 def _from_local(request: ServiceRequest) -> ServiceDetails:

@@ -15,7 +15,7 @@ import pytest
 from harness.conformance.columns import Column, columns_of
 from harness.conformance.page import page
 from harness.conformance.table import CapabilityTable
-from harness.journal import Start
+from harness.runs.journal import Start
 from harness.services import ServiceDetails
 from harness.session import KNOWN_BACKENDS, HarnessSession
 

@@ -5,6 +5,7 @@ The controller creates the run; xdist's workers join it by the path that the con
 hands them. Nothing is started, not even a directory made, before a test needs a service.
 """
 
+import contextlib
 import threading
 from collections.abc import Mapping
 from typing import Any, cast
@@ -12,13 +13,14 @@ from typing import Any, cast
 import pytest
 from sqlalchemy.engine import make_url
 
+from harness import providers
 from harness.databases import TestDatabaseManager
-from harness.dropping import address_of
 from harness.folders import RunFolderError
-from harness.kept import KEPT
-from harness.kept_databases import KeptDatabases
 from harness.ledger import LedgerEntry
-from harness.runs import Run
+from harness.runs.dropping import address_of
+from harness.runs.kept import KEPT
+from harness.runs.kept_databases import KeptDatabases
+from harness.runs.run import Run
 from harness.services import (
     ServiceDetails,
     ServiceName,
@@ -123,6 +125,13 @@ class HarnessSession:
     def start_ahead(self, wanted: Mapping[ServiceName, ServiceOptions]) -> None:
         """Begin to start services in the background, all at once, without waiting."""
         run = self.run
+        known = {each.details.name for each in run.kept.servers()} if self.keep else set()
+        for name in wanted.keys() - known:
+            if "docker" in providers.candidates(name, self.provider):
+                # Not in a thread: pytest sets filters of warnings meanwhile, and a warning
+                # that becomes an error leaves the library half imported.
+                with contextlib.suppress(ImportError):
+                    providers.import_docker()
         for name, options in wanted.items():
             # Outcomes are written down by the run, errors too: a test meets them there.
             threading.Thread(target=self._try, args=(run, name, options), daemon=True).start()

@@ -130,7 +130,7 @@ CONTRACT: dict[str, dict[str, str]] = {
     },
     "harness.services": {"ServiceOptions": "key"},
     "harness.templates": {"Schema": "of"},
-    "harness.joined": {"IsolationError": ""},
+    "harness.isolation.joined": {"IsolationError": ""},
     "harness.faults": {
         "FaultProxy": "to url down up latency bandwidth slicer limit_data timeout half_open "
         "reset_peer cut reset"

@@ -13,8 +13,8 @@ from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, fun
 
 from andamios import AndamiosEngine
 from harness.databases import TestDatabaseManager, run_now
+from harness.isolation.worker import WorkerDatabase
 from harness.templates import Schema
-from harness.worker import WorkerDatabase
 
 
 def some_tables(number: int) -> MetaData:

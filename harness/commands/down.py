@@ -6,8 +6,8 @@ from filelock import Timeout
 
 from harness.commands.output import Commands, say
 from harness.folders import base_folder
-from harness.kept import KeptRun
-from harness.kept_databases import KeptDatabases
+from harness.runs.kept import KeptRun
+from harness.runs.kept_databases import KeptDatabases
 from harness.services import ProviderError
 
 __all__ = ["add_parser"]

@@ -9,12 +9,12 @@ from typing import Any
 
 from harness.commands.output import Commands, say, table
 from harness.folders import base_folder
-from harness.kept import KeptRun, KeptServer
-from harness.kept_databases import KeptDatabases
 from harness.ledger import LedgerEntry
-from harness.outcomes import outcomes
+from harness.runs.kept import KeptRun, KeptServer
+from harness.runs.kept_databases import KeptDatabases
+from harness.runs.outcomes import outcomes
+from harness.runs.sweeping import controller_of
 from harness.services import ServiceDetails
-from harness.sweeping import controller_of
 
 __all__ = ["add_parser"]
 

@@ -4,8 +4,8 @@ import argparse
 import contextlib
 
 from harness.commands.output import Commands, say
+from harness.runs.sweeping import sweep
 from harness.services import ProviderError
-from harness.sweeping import sweep
 
 __all__ = ["add_parser"]
 

@@ -10,10 +10,10 @@ from filelock import Timeout
 
 from harness.commands.output import Commands, UsageError, note, say, services_named
 from harness.folders import base_folder
-from harness.journal import Start
-from harness.kept import KeptRun
 from harness.providers import URL_VARIABLES
 from harness.report import describe
+from harness.runs.journal import Start
+from harness.runs.kept import KeptRun
 from harness.services import (
     SERVICES,
     ProviderError,

@@ -14,9 +14,9 @@ import pytest
 import harness
 from harness import Run
 from harness.__main__ import main
-from harness.kept import KeptRun
-from harness.kept_databases import KeptDatabases
 from harness.ledger import LedgerEntry
+from harness.runs.kept import KeptRun
+from harness.runs.kept_databases import KeptDatabases
 
 ROOT = Path(harness.__file__).parents[1]
 

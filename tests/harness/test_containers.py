@@ -11,8 +11,8 @@ import pytest
 
 from harness import Run, ServiceOptions, ServiceUnavailableError, images
 from harness.__main__ import main
-from harness.kept import KeptRun
 from harness.processes import ProcessMark
+from harness.runs.kept import KeptRun
 from harness.services import SERVICES, ProviderError, ServiceName
 
 MACHINE = ProcessMark.current().machine
@@ -139,7 +139,7 @@ def test_a_start_that_outlasts_its_run(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A container that is made after its run was cleared away doesn't stay."""
-    monkeypatch.setattr("harness.sweeping._START_LIMIT", 0.1)
+    monkeypatch.setattr("harness.runs.sweeping._START_LIMIT", 0.1)
     run = Run.create(tmp_path)
     worker = subprocess.Popen(
         [sys.executable, "-c", STARTING, run.path],

@@ -15,10 +15,10 @@ from redis import Redis
 import harness
 from harness import Run
 from harness.__main__ import main
-from harness.kept import KeptRun
-from harness.kept_databases import KeptDatabases
 from harness.ledger import LedgerEntry
-from harness.sweeping import sweep
+from harness.runs.kept import KeptRun
+from harness.runs.kept_databases import KeptDatabases
+from harness.runs.sweeping import sweep
 
 ROOT = Path(harness.__file__).parents[1]
 KILLED = """
@@ -98,7 +98,7 @@ def test_a_server_that_answers_no_more(
     base: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """It gets some seconds and one line; its databases are listed, for `down` to try again."""
-    monkeypatch.setattr("harness.dropping._LIMIT", 0.5)
+    monkeypatch.setattr("harness.runs.dropping._LIMIT", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         where = f"127.0.0.1:{silent.getsockname()[1]}"
         urls = [f"redis://:secret@{where}/{number}" for number in range(3)]

@@ -19,7 +19,7 @@ from andamios import (
 from harness.conformance.models import ConformanceTicket, db_metadata
 from harness.fixtures.reference import REFERENCE_METADATA, ReferenceUser, UserRepository
 from harness.fixtures.services import ServiceStarter
-from harness.joined import Stack, joined_engine
+from harness.isolation.joined import Stack, joined_engine
 
 __all__ = ["db_metadata"]
 

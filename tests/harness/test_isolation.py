@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 import pytest
 
-from harness.statements import first_word
+from harness.isolation.statements import first_word
 
 Inner: TypeAlias = Callable[..., pytest.RunResult]
 
@@ -320,7 +320,7 @@ def test_a_lock_that_is_left(inner: Inner) -> None:
 
     @pytest.mark.isolation("committing")
     async def test_forgets(engine, test_database, crates, monkeypatch):
-        monkeypatch.setattr("harness.worker.CLEANING_LIMIT", 0.5)
+        monkeypatch.setattr("harness.isolation.worker.CLEANING_LIMIT", 0.5)
         await crates.add("one")
         other = AndamiosEngine(test_database, uvloop=False)
         connection = await other.async_engine.connect()

@@ -20,7 +20,7 @@ from andamios import (
 from andamios.core.facts import QueryFinished, TransactionEnded
 from andamios.integrations.fastapi import FastAPIIntegration
 from harness.conformance.models import ConformanceTicket, db_metadata
-from harness.joined import IsolationError, Stack, joined_engine
+from harness.isolation.joined import IsolationError, Stack, joined_engine
 
 __all__ = ["db_metadata"]
 

@@ -15,12 +15,12 @@ import pytest
 
 import harness
 from harness import Run
-from harness.kept import KeptRun
-from harness.kept_databases import KeptDatabases
 from harness.ledger import LedgerEntry
-from harness.outcomes import write_outcome
+from harness.runs.kept import KeptRun
+from harness.runs.kept_databases import KeptDatabases
+from harness.runs.outcomes import write_outcome
+from harness.runs.sweeping import sweep
 from harness.services import ProviderError, ProviderName, ServiceDetails, ServiceOptions
-from harness.sweeping import sweep
 
 ROOT = Path(harness.__file__).parents[1]
 USE = """
@@ -139,7 +139,7 @@ def test_one_that_cannot_be_stopped_leaves_no_other(
     write_outcome(base / "kept", "postgresql-local", stuck)
     began = KeptRun(base)
     with monkeypatch.context() as patch:
-        patch.setattr("harness.kept._answers", lambda each: each == stuck)
+        patch.setattr("harness.runs.kept._answers", lambda each: each == stuck)
         with pytest.raises(ProviderError, match=r"postgresql at .* can't be stopped"):
             began.stop()
     assert ["postgresql-local"] == [server.key for server in began.servers()]

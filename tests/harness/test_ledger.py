@@ -10,8 +10,8 @@ import pytest
 
 import harness
 from harness.folders import RunFolderError
-from harness.journal import Journal, Start
 from harness.ledger import Ledger
+from harness.runs.journal import Journal, Start
 
 ROOT = Path(harness.__file__).parents[1]
 WRITE = """

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from andamios import AndamiosEngine
 from harness.databases import run_now
 from harness.fixtures.services import ServiceStarter
-from harness.kept import KeptRun
 from harness.providers import URL_VARIABLES
+from harness.runs.kept import KeptRun
 from harness.services import ServiceName
 
 PLUGINS = ("-pharness.plugin", "-ppytest_asyncio.plugin", "-pxdist.plugin", "-pno:cacheprovider")
@@ -468,3 +468,33 @@ def test_silence(inner: Inner) -> None:
     result = inner("def test_nothing(): pass")
 
     result.stdout.no_fnmatch_line("*no backend*")
+
+
+WHO_IMPORTS = """
+    import sys, threading
+
+    class Finder:
+        def find_spec(self, name, path=None, target=None):
+            if name == "harness.containers.docker":
+                imported_by.append(threading.current_thread() is threading.main_thread())
+
+    imported_by = []
+    sys.meta_path.insert(0, Finder())
+
+    def test_ahead(redis_client):
+        assert [True] == imported_by
+    """
+
+
+def test_no_thread_imports(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The engine's library is imported where no filter of warnings changes meanwhile.
+
+    In a thread, pytest's own change of them made an error of a warning, which left the
+    library half imported, and the container engine out of reach.
+    """
+    pytest.importorskip("harness.containers.docker", exc_type=ImportError)
+    result = inner(WHO_IMPORTS, "-n1")
+
+    assert 0 == result.ret
+    result.stdout.fnmatch_lines(["*1 passed*"])

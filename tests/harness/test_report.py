@@ -13,8 +13,8 @@ from harness.conformance.columns import Column, columns_of
 from harness.conformance.gaps import GAPS, Gap, gap_of
 from harness.conformance.page import page
 from harness.conformance.table import CapabilityTable
-from harness.journal import Start
 from harness.report import describe, origin
+from harness.runs.journal import Start
 from harness.services import ServiceDetails
 from harness.session import KNOWN_BACKENDS
 

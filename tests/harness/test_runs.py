@@ -19,8 +19,8 @@ import harness
 from harness import Run, ServiceUnavailableError, providers
 from harness.folders import RunFolderError, explained
 from harness.processes import ProcessMark
+from harness.runs.sweeping import sweep
 from harness.services import ProviderError, ServiceDetails, ServiceOptions, ServiceRequest
-from harness.sweeping import sweep
 
 MACHINE = ProcessMark.current().machine
 NODE = MACHINE.rpartition("@")[2]
@@ -269,7 +269,7 @@ def test_a_start_under_way_is_swept(
     runs_dir: Path, monkeypatch: pytest.MonkeyPatch, limit: float
 ) -> None:
     """A worker that outlives its controller doesn't leave the server that it is starting."""
-    monkeypatch.setattr("harness.sweeping._START_LIMIT", limit, raising=False)
+    monkeypatch.setattr("harness.runs.sweeping._START_LIMIT", limit, raising=False)
     old = Run.create(runs_dir)
     mark = replace(ProcessMark.current(), started="1")
     (old.path / "controller.json").write_text(json.dumps(mark.__dict__))
@@ -343,7 +343,7 @@ def test_a_full_disk_leaves_no_server(run: Run, monkeypatch: pytest.MonkeyPatch)
     def fail(*_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("harness.outcomes.write_private", fail)
+    monkeypatch.setattr("harness.runs.outcomes.write_private", fail)
     with pytest.raises(ServiceUnavailableError, match=r"the disk of .* is full: free space"):
         run.service("redis", "local")
     assert [] == servers_of(run.path)

@@ -12,10 +12,10 @@ from urllib.parse import urlsplit
 
 from filelock import FileLock
 
-from harness.dropping import drop_databases
 from harness.folders import explained, make_folder
-from harness.kept import KEPT
 from harness.ledger import Ledger, LedgerEntry
+from harness.runs.dropping import drop_databases
+from harness.runs.kept import KEPT
 
 __all__ = ["KeptDatabases"]
 

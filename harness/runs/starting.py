@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from harness import providers
 from harness.folders import explained, make_folder
-from harness.journal import Start
+from harness.runs.journal import Start
 from harness.services import ProviderName, ServiceDetails, ServiceRequest
 
 __all__ = ["clear", "start"]

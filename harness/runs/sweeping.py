@@ -16,13 +16,13 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from harness import providers
-from harness.dropping import Address, address_of, drop_databases
 from harness.folders import base_folder, explained
-from harness.kept import KeptRun
-from harness.kept_databases import KeptDatabases
 from harness.ledger import Ledger
-from harness.outcomes import outcomes
 from harness.processes import ProcessMark
+from harness.runs.dropping import Address, address_of, drop_databases
+from harness.runs.kept import KeptRun
+from harness.runs.kept_databases import KeptDatabases
+from harness.runs.outcomes import outcomes
 from harness.services import (
     SERVICES,
     ProviderError,

@@ -17,14 +17,16 @@ from typing import Self
 
 from filelock import FileLock, Timeout
 
-from harness import providers, starting
-from harness.dropping import address_of
+from harness import providers
 from harness.folders import base_folder, explained, make_folder
-from harness.journal import Journal, Start
-from harness.kept import KeptRun
 from harness.ledger import Ledger
-from harness.outcomes import Outcome, outcome_key, outcomes, read_outcome, write_outcome
 from harness.processes import ProcessMark
+from harness.runs import starting
+from harness.runs.dropping import address_of
+from harness.runs.journal import Journal, Start
+from harness.runs.kept import KeptRun
+from harness.runs.outcomes import Outcome, outcome_key, outcomes, read_outcome, write_outcome
+from harness.runs.sweeping import CLOSED, CONTROLLER, controller_of, own_servers, reap, sweep
 from harness.services import (
     ProviderError,
     ProviderName,
@@ -34,7 +36,6 @@ from harness.services import (
     ServiceRequest,
     ServiceUnavailableError,
 )
-from harness.sweeping import CLOSED, CONTROLLER, controller_of, own_servers, reap, sweep
 
 __all__ = ["Run"]
 

@@ -22,8 +22,8 @@ from sqlalchemy.engine import CreateEnginePlugin
 from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from andamios import AndamiosEngine, AndamiosError, ReadOnlyError
-from harness.savepoints import Savepoint, Savepoints
-from harness.statements import commits_first, ends_transaction, first_word, only_reads
+from harness.isolation.savepoints import Savepoint, Savepoints
+from harness.isolation.statements import commits_first, ends_transaction, first_word, only_reads
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator

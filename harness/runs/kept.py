@@ -20,14 +20,14 @@ from typing import cast
 
 from filelock import FileLock
 
-from harness import starting
-from harness.dropping import Address, address_of
 from harness.folders import explained, make_folder
-from harness.journal import Start
 from harness.ledger import Ledger
-from harness.outcomes import outcome_key, outcome_path, read_outcome, write_outcome
 from harness.probes import wait_until_ready
 from harness.providers import with_image
+from harness.runs import starting
+from harness.runs.dropping import Address, address_of
+from harness.runs.journal import Start
+from harness.runs.outcomes import outcome_key, outcome_path, read_outcome, write_outcome
 from harness.services import (
     SERVICES,
     ProviderError,
