@@ -486,7 +486,7 @@ WHO_IMPORTS = """
     """
 
 
-def test_no_thread_imports(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_thread_imports(inner: Inner) -> None:
     """
     The engine's library is imported where no filter of warnings changes meanwhile.
 
