@@ -18,6 +18,7 @@ from sqlalchemy import exc as sa_exc
 
 from andamios import errors
 from andamios.core.constraints import ConstraintFacts, complete, read_facts
+from andamios.core.missing import missing_name
 
 if TYPE_CHECKING:
     from sqlalchemy import Table
@@ -196,7 +197,9 @@ def _build(
     table: Table | None,
 ) -> errors.AndamiosError:
     if not issubclass(kind, errors.ConstraintError):
-        return kind(_message(kind, code, statement), statement=statement, code=code)
+        advice = missing_name(error, code) if kind is errors.QueryError else None
+        message = _message(kind, code, statement, advice=advice)
+        return kind(message, statement=statement, code=code)
     is_key = kind in {errors.DuplicateError, errors.ForeignKeyError}
     facts = complete(read_facts(error, code), table, is_key=is_key)
     return kind(
@@ -214,8 +217,10 @@ def _message(
     code: str | int | None,
     statement: str | None,
     facts: ConstraintFacts | None = None,
+    *,
+    advice: str | None = None,
 ) -> str:
-    what = ADVICE.get(kind, "The database refused the statement")
+    what = advice or ADVICE.get(kind, "The database refused the statement")
     where = f" ({facts})" if facts is not None and str(facts) else ""
     reason = f" [{code}]" if code is not None else ""
     during = f" in: {' '.join(statement.split())}" if statement else ""

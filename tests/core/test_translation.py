@@ -208,6 +208,29 @@ async def test_refused_statement(db_session: AsyncSession, backend: str, name: s
     assert str(error.code) in str(error)
 
 
+MISSING: dict[str, tuple[Any, str]] = {
+    "table": (text("SELECT * FROM no_such_table"), "There is no table 'no_such_table'"),
+    "column": (text("SELECT no_such FROM lib_word"), "There is no column 'no_such'"),
+    "column of a table": (
+        text("SELECT lib_word.no_such FROM lib_word"),
+        "There is no column 'no_such'",
+    ),
+    "written column": (
+        text("INSERT INTO lib_word (no_such) VALUES (1)"),
+        "There is no column 'no_such'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISSING)
+async def test_what_is_missing(db_session: AsyncSession, name: str) -> None:
+    """A table or column that is not there is named, with the cure."""
+    statement, expected = MISSING[name]
+    error = await failing(db_session, statement, QueryError)
+    assert str(error).startswith(expected)
+    assert "engine.create_all" in str(error)
+
+
 LEAKS: dict[str, Any] = {
     "duplicate": insert(LibAuthor).values(name="Other", email=SECRET),
     "check": insert(LibAuthor).values(name=SECRET, age=-987654),
