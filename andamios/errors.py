@@ -164,14 +164,24 @@ class LazyLoadError(QueryError):
     Args:
         model: Name of the model class.
         attribute: Name of the attribute.
+        is_detached: Whether the object belongs to no session, so that nothing can load it.
     """
 
-    def __init__(self, model: str, attribute: str) -> None:
-        super().__init__(
-            f"{model}.{attribute} is not loaded, and reading an attribute cannot wait for "
-            f"the database. Load it with the query: .load({model}.{attribute}), or before "
-            f"reading it, inside the session: await entity.load({model}.{attribute})"
-        )
+    def __init__(self, model: str, attribute: str, *, is_detached: bool = False) -> None:
+        name = f"{model}.{attribute}"
+        if is_detached:
+            message = (
+                f"{name} is not loaded, and the object belongs to no open session that could "
+                f"load it. Load it with the query that reads the object: .load({name}), or work "
+                "inside a session."
+            )
+        else:
+            message = (
+                f"{name} is not loaded, and reading an attribute cannot wait for the database. "
+                f"Load it with the query: .load({name}), or before reading it, inside the "
+                f"session: await entity.load({name})"
+            )
+        super().__init__(message)
         self.model = model
         self.attribute = attribute
 

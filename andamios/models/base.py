@@ -5,12 +5,12 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import MetaData, Table, event, inspect
-from sqlalchemy.ext.asyncio import AsyncAttrs, async_object_session
+from sqlalchemy.ext.asyncio import AsyncAttrs
 from sqlalchemy.orm import (
     DeclarativeBase,
-    InstrumentedAttribute,
     Mapped,
     Mapper,
+    QueryableAttribute,
     declared_attr,
     mapped_column,
     registry,
@@ -18,7 +18,7 @@ from sqlalchemy.orm import (
 
 from andamios.models.fields import check_fields
 from andamios.models.keys import uuid7
-from andamios.models.loading import explain_lazy_loads
+from andamios.models.loading import explain_lazy_loads, load_attributes
 from andamios.models.tables import NAMING_CONVENTION, make_table, snake_case
 from andamios.models.types import resolve_type
 
@@ -88,26 +88,19 @@ class BaseModel(AsyncAttrs, DeclarativeBase):
         """Build the table; SQLAlchemy's hook."""
         return make_table(cls, name, metadata, *items, **options)
 
-    async def load(self, *attributes: InstrumentedAttribute[Any]) -> None:
+    async def load(self, *attributes: QueryableAttribute[Any], peers: bool = False) -> None:
         """
         Load relationships or deferred columns of this object, inside its session.
 
         Args:
             attributes: For instance ``User.posts``.
+            peers: Load them for every object of this class that came by the same statement,
+                all at once.
 
         Raises:
             LazyLoadError: The object belongs to no open session.
         """
-
-        def read(_session: object = None) -> None:
-            for attribute in attributes:
-                getattr(self, attribute.key)
-
-        session = async_object_session(self)
-        if session is None:
-            read()
-        else:
-            await session.run_sync(read)
+        await load_attributes(self, attributes, peers=peers)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the columns that are loaded, by attribute name; relationships are left out."""

@@ -11,15 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc as sa_exc
+from sqlalchemy.ext.asyncio import async_object_session
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import exc as orm_exc
 
 from andamios.errors import LazyLoadError
+from andamios.models.peers import load_for_peers
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from sqlalchemy.orm import QueryableAttribute
 
-__all__ = ["explain_lazy_loads"]
+__all__ = ["explain_lazy_loads", "load_attributes"]
 
 
 class ExplainingAttribute(InstrumentedAttribute[Any]):
@@ -37,8 +41,10 @@ class ExplainingAttribute(InstrumentedAttribute[Any]):
             return values[self.key]
         try:
             return super().__get__(instance, owner)
-        except (LazyLoadError, orm_exc.DetachedInstanceError):
+        except LazyLoadError:
             raise LazyLoadError(type(instance).__name__, self.key) from None
+        except orm_exc.DetachedInstanceError:
+            raise LazyLoadError(type(instance).__name__, self.key, is_detached=True) from None
         except sa_exc.InvalidRequestError as error:
             if "not available due to" in str(error):  # an option or the mapping forbids the load
                 raise LazyLoadError(type(instance).__name__, self.key) from error
@@ -49,3 +55,33 @@ def explain_lazy_loads(_model: type[Any], _key: str, attribute: QueryableAttribu
     """Listen to SQLAlchemy's ``attribute_instrument`` and give each attribute this class."""
     if type(attribute) is InstrumentedAttribute:
         attribute.__class__ = ExplainingAttribute
+
+
+async def load_attributes(
+    entity: object, attributes: Iterable[QueryableAttribute[Any]], *, peers: bool
+) -> None:
+    """
+    Load what is not loaded yet.
+
+    Args:
+        entity: An object of a session.
+        attributes: Relationships or deferred columns of its class.
+        peers: Whether to load them for what came by the same statement, too.
+
+    Raises:
+        LazyLoadError: It belongs to no open session.
+    """
+    names = [attribute.key for attribute in attributes]
+
+    def read(_session: object = None) -> None:
+        for name in names:
+            getattr(entity, name)
+
+    session = async_object_session(entity)
+    if session is None:
+        read()
+        return
+    if peers:
+        for attribute in attributes:
+            await load_for_peers(session, entity, attribute)
+    await session.run_sync(read)

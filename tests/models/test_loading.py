@@ -2,9 +2,12 @@
 
 import asyncio
 import gc
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import inspect, select
 from sqlalchemy.orm import defer, raiseload, selectinload
 
 from andamios import AndamiosEngine, AsyncSession, LazyLoadError, SessionTaskError
@@ -149,10 +152,73 @@ async def test_load_of_many_to_many(db_session: AsyncSession, author: LibAuthor)
 
 
 async def test_load_of_a_detached_object(db_session: AsyncSession, author: LibAuthor) -> None:
-    """Without a session there is nothing to load from."""
+    """Without a session there is nothing to load from, and no ``load`` is advised."""
     db_session.expunge(author)
-    with pytest.raises(LazyLoadError):
+    with pytest.raises(LazyLoadError) as caught:
         await author.load(LibAuthor.books)
+    assert "belongs to no open session" in str(caught.value)
+    assert "await entity.load" not in str(caught.value)
+
+
+@pytest.fixture
+async def authors(db_session: AsyncSession) -> list[LibAuthor]:
+    """Three authors with one, two and no books, of one result."""
+    books = [["Rayuela"], ["Pedro Páramo", "El llano en llamas"], []]
+    db_session.add_all(
+        LibAuthor(name=f"Author {i}", biography=str(i), books=[LibBook(title=t) for t in titles])
+        for i, titles in enumerate(books)
+    )
+    await db_session.flush()
+    db_session.expunge_all()
+    return list(await db_session.scalars(select(LibAuthor).order_by(LibAuthor.name)))
+
+
+async def test_peers(
+    authors: list[LibAuthor], max_queries: Callable[[int], AbstractContextManager[Any]]
+) -> None:
+    """One await on one object loads a relationship for all of the same result."""
+    with max_queries(2):  # the keys, and the books
+        await authors[1].load(LibAuthor.books, peers=True)
+    assert [1, 2, 0] == [len(author.books) for author in authors]
+
+
+async def test_peers_of_a_column(
+    authors: list[LibAuthor], max_queries: Callable[[int], AbstractContextManager[Any]]
+) -> None:
+    """Deferred columns too."""
+    with max_queries(1):
+        await authors[0].load(LibAuthor.biography, peers=True)
+    assert ["0", "1", "2"] == [author.biography for author in authors]
+
+
+async def test_peers_of_one_result_only(db_session: AsyncSession, authors: list[LibAuthor]) -> None:
+    """What another statement brought is left alone, and so is what was changed."""
+    db_session.expunge(authors[0])
+    other = (await db_session.scalars(select(LibAuthor).where(LibAuthor.biography == "0"))).one()
+    authors[2].name = "Changed"
+    await authors[1].load(LibAuthor.books, peers=True)
+    assert "books" in inspect(other).unloaded
+    assert "books" not in inspect(authors[2]).unloaded
+    assert "Changed" == authors[2].name
+
+
+async def test_peers_keep_what_is_loaded(
+    db_session: AsyncSession, authors: list[LibAuthor]
+) -> None:
+    """An object whose collection was changed keeps its change."""
+    await authors[0].load(LibAuthor.books)
+    authors[0].books.append(LibBook(title="Bestiario"))
+    with db_session.no_autoflush:
+        await authors[1].load(LibAuthor.books, peers=True)
+    assert ["Rayuela", "Bestiario"] == [book.title for book in authors[0].books]
+
+
+async def test_a_new_object_has_no_peers(db_session: AsyncSession) -> None:
+    """One that was just stored came by no statement; it is loaded alone."""
+    db_session.add_all([author := LibAuthor(name="Ana"), LibAuthor(name="Julio")])
+    await db_session.flush()
+    await author.load(LibAuthor.books, LibAuthor.biography, peers=True)
+    assert [] == author.books
 
 
 async def test_load_on_two_objects_at_once(engine: AndamiosEngine) -> None:
