@@ -35,7 +35,7 @@ ENDS = (
 )
 FILTERS = (
     "eq ne lt le gt ge in_ not_in between like ilike contains startswith endswith is_null and_ "
-    "or_ not_ from_dict"
+    "or_ not_ from_dict from_query_params"
 )
 FIXTURES = (
     "backend engine db_session test_database clean_database own_database user_repository "

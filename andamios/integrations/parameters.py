@@ -10,18 +10,15 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Annotated, Any, Protocol, TypeVar
 
-import pydantic
 from fastapi import Depends, Query
 from fastapi.requests import Request
 
-from andamios.errors import ConfigurationError, QueryError, UnknownFieldError
+from andamios.errors import QueryError, UnknownFieldError
 from andamios.integrations.problems import Problem, ProblemError
 from andamios.integrations.query_names import unknown_names
-from andamios.models.types import UTCDateTime
-from andamios.queries.fields import field, relationship_of
+from andamios.queries.fields import field
 from andamios.queries.filters import FilterBuilder
-from andamios.queries.operators import OPERATORS, SYNONYMS
-from andamios.queries.values import python_type
+from andamios.queries.parameters import parameter_type
 
 if TYPE_CHECKING:
     from andamios.queries.pages import CursorPage, Page
@@ -31,7 +28,6 @@ __all__ = ["CursorParameters", "PageParameters", "filter_parameters"]
 T = TypeVar("T")
 
 LARGEST_PAGE = 100
-COLLECTIONS = {"in", "not_in", "between"}
 
 BAD_CURSOR = Problem(422, "invalid_cursor", "The cursor belongs to another list, or was changed.")
 
@@ -145,7 +141,7 @@ def filter_parameters(model: type[Any], *names: str, search: tuple[str, ...] = (
         >>> filter_parameters(Wharf, "depth__gte", "depth__lte").scope is None
         True
     """
-    offered = {name: _annotation(model, name) for name in names}
+    offered = {name: parameter_type(model, name) for name in names}
     for name in search:
         field(model, name)
     if search:
@@ -180,33 +176,3 @@ def _refuse_unknown(model: type[Any], request: Request) -> None:
     """Refuse a misspelt filter, which would otherwise give everything."""
     for name in unknown_names(request):
         raise UnknownFieldError(f"Filter {name!r:.60} of {model.__name__} is not offered.")
-
-
-def _annotation(model: type[Any], name: str) -> Any:
-    path, _, operator = name.rpartition("__")
-    operator = SYNONYMS.get(operator, operator)
-    if not path or operator not in OPERATORS:
-        path, operator = name, "eq"
-    if operator == "is_null":
-        FilterBuilder(model).is_null(path)
-        return bool
-    kind = _value_type(_attribute(model, path))
-    return list[kind] if operator in COLLECTIONS else kind  # type: ignore[valid-type]  # a value
-
-
-def _attribute(model: type[Any], path: str) -> Any:
-    name, _, rest = path.partition(".")
-    attribute = field(model, name)
-    relationship = relationship_of(attribute)
-    if (relationship is not None) != bool(rest):
-        raise UnknownFieldError(f"{model.__name__}.{path} is no column to filter by")
-    return _attribute(relationship.mapper.class_, rest) if relationship else attribute
-
-
-def _value_type(attribute: Any) -> Any:
-    if isinstance(attribute.type, UTCDateTime):
-        return pydantic.AwareDatetime
-    kind = python_type(attribute.type)
-    if kind is None:
-        raise ConfigurationError(f"{attribute} holds no simple values to filter by")
-    return kind

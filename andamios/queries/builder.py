@@ -13,6 +13,7 @@ from contextlib import aclosing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
+import pydantic
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
 
@@ -32,6 +33,7 @@ from andamios.queries.scope import (
     stands_alone,
     write_scope,
 )
+from andamios.queries.shapes import models_of, shape_of
 from andamios.queries.spec import Join, Lock, QuerySpec
 from andamios.queries.values import is_expression, whole_number
 
@@ -48,6 +50,7 @@ __all__ = ["QueryBuilder"]
 
 T = TypeVar("T")
 R = TypeVar("R")
+M = TypeVar("M", bound=pydantic.BaseModel)
 
 
 class QueryBuilder(Generic[T]):
@@ -314,6 +317,30 @@ class QueryBuilder(Generic[T]):
     async def as_dicts(self) -> list[dict[str, Any]]:
         """Give results as dicts of their columns."""
         return await self._read(reading.as_dicts)
+
+    async def as_models(self, schema: type[M]) -> list[M]:
+        """
+        Give results as pydantic models, reading the columns that these have and no others.
+
+        Relationships among the fields are loaded along; a field that the model does not
+        have keeps its default.
+
+        Args:
+            schema: A pydantic model; fields are matched by name, or by alias.
+
+        Raises:
+            UnknownFieldError: It requires what the model does not have.
+            FieldValidationError: A value is none of its field.
+        """
+        if self._spec.gives_rows:
+            return models_of(schema, await self.as_dicts())
+        shape = shape_of(self._spec.model, schema)
+        if not shape.is_flat:
+            found = await self.load(*shape.options()).execute()
+            return models_of(schema, map(shape.of, found))
+        rows = await self._with(flat=tuple(shape.columns.values())).as_dicts()
+        names = {each.key: name for name, each in shape.columns.items()}
+        return models_of(schema, ({names[key]: row[key] for key in row} for row in rows))
 
     async def update(self, values: Mapping[Any, Any]) -> int:
         """

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
 from andamios.errors import QueryError
-from andamios.queries.fields import key_attributes, loaded_columns
+from andamios.queries.fields import key_attributes
 from andamios.queries.loading import loader_options
 from andamios.queries.ordering import order_keys, placed, tie_broken, written_order
 
@@ -59,7 +59,7 @@ def source_of(spec: QuerySpec, keys: tuple[OrderKey, ...]) -> Source:
 def finished(spec: QuerySpec, statement: sa.Select[Any]) -> sa.Select[Any]:
     """Add limit, offset, lock, loader options and execution options."""
     statement = _sliced(spec, statement)
-    if not spec.gives_rows and not spec.is_flat:
+    if not spec.gives_rows and not spec.flat:
         statement = statement.options(*loader_options(spec.model, spec.loads))
     if spec.lock is not None:
         # Naming the table leaves joined rows alone, some of which cannot be locked.
@@ -103,8 +103,8 @@ def found(spec: QuerySpec, dialect: str) -> sa.Select[Any]:
 
 
 def _selected(spec: QuerySpec) -> list[Any]:
-    if spec.is_flat:
-        return loaded_columns(spec.model)
+    if spec.flat:
+        return list(spec.flat)
     if not spec.gives_rows:
         return [spec.model]
     return [*(spec.columns or spec.group_by), *spec.aggregates]

@@ -11,10 +11,13 @@ from sqlalchemy.sql.elements import AsBoolean
 from andamios.errors import QueryError, UnknownFieldError
 from andamios.queries.fields import field, mapper_of, relationship_of, unknown
 from andamios.queries.operators import OPERATORS, RELATIONSHIP_OPERATORS, SYNONYMS
+from andamios.queries.parameters import filters_of
 from andamios.queries.values import is_expression
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
+
+    from andamios.queries.parameters import QueryParams
 
 __all__ = ["FilterBuilder", "Filters", "conditions_of"]
 
@@ -140,6 +143,35 @@ class FilterBuilder:
             path, operator = self._split(name)
             self._add(path, operator, value)
         return self
+
+    def from_query_params(
+        self, params: QueryParams, *names: str, ignore: Collection[str] = ()
+    ) -> Self:
+        """
+        Add the conditions that the query string of a URL asks for.
+
+        Args:
+            params: The query string, a mapping, or pairs: texts, which are read as values of
+                their columns. Several values for one name are a list, as ``in`` takes it.
+            names: The filters that are offered, as in a dict: ``"age__gte"``,
+                ``"profile.city"``. A client gets at no other column.
+            ignore: Parameters that are for somebody else, such as ``page``.
+
+        Raises:
+            DataError: A text that is no value of its column.
+            UnknownFieldError: A parameter that is neither offered nor ignored.
+
+        Example:
+            >>> from sqlalchemy import Integer
+            >>> from sqlalchemy.orm import mapped_column
+            >>> from andamios import BaseModel, FilterBuilder
+            >>> class Sherpa(BaseModel):
+            ...     age = mapped_column(Integer)
+            >>> url = FilterBuilder(Sherpa).from_query_params("age__gte=18", "age__gte")
+            >>> print(url.conditions[0])
+            sherpa.age >= :age_1
+        """
+        return self.from_dict(filters_of(self.model, params, names, ignore))
 
     def _split(self, name: str) -> tuple[str, str]:
         path, separator, operator = name.rpartition("__")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from andamios.errors import MultipleFoundError, NotFoundError
 from andamios.queries.compose import counted, executed, found
-from andamios.queries.fields import mapper_of
+from andamios.queries.fields import loaded_columns, mapper_of
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
@@ -79,6 +79,7 @@ async def exists(session: AsyncSession, spec: QuerySpec) -> bool:
 
 async def as_dicts(session: AsyncSession, spec: QuerySpec) -> list[dict[str, Any]]:
     """Give results as dicts: of an object its columns, of a row its parts."""
-    flat = spec if spec.gives_rows else replace(spec, is_flat=True)
-    result = await session.execute(executed(flat, dialect_of(session, spec)))
+    if not spec.gives_rows and not spec.flat:
+        spec = replace(spec, flat=tuple(loaded_columns(spec.model)))
+    result = await session.execute(executed(spec, dialect_of(session, spec)))
     return [dict(row) for row in result.mappings()]

@@ -48,7 +48,7 @@ class QuerySpec:
     Everything that a query says.
 
     Without ``columns``, ``aggregates`` and ``group_by`` it gives objects of the model,
-    each once (or, if ``is_flat``, their columns); with any of them it gives rows. ``ttl`` is
+    each once (or their ``flat`` columns); with any of them it gives rows. ``ttl`` is
     for how many seconds the engine's cache may keep the answer; None goes past the cache.
     """
 
@@ -67,7 +67,7 @@ class QuerySpec:
     is_distinct: bool = False
     is_unscoped: bool = False
     includes_deleted: bool = False
-    is_flat: bool = False
+    flat: tuple[Any, ...] = ()
     is_read_only: bool = False
     ttl: float | None = None
 
