@@ -30,8 +30,8 @@ BUILD = (
     "order_by limit offset for_update include_deleted cached"
 )
 ENDS = (
-    "execute first one one_or_none scalar count exists stream page page_after as_dicts update "
-    "delete explain to_sql statement"
+    "execute first one one_or_none scalar count exists stream page page_after as_dicts as_models "
+    "update delete explain to_sql statement"
 )
 FILTERS = (
     "eq ne lt le gt ge in_ not_in between like ilike contains startswith endswith is_null and_ "

@@ -9,10 +9,10 @@ import sqlalchemy as sa
 from sqlalchemy.sql.elements import AsBoolean
 
 from andamios.errors import QueryError, UnknownFieldError
-from andamios.queries.fields import field, mapper_of, relationship_of, unknown
+from andamios.queries.fields import element_of, field, mapper_of, relationship_of, unknown
 from andamios.queries.operators import OPERATORS, RELATIONSHIP_OPERATORS, SYNONYMS
 from andamios.queries.parameters import filters_of
-from andamios.queries.values import is_expression
+from andamios.queries.values import check_comparisons, is_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
@@ -233,6 +233,7 @@ def conditions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
     if isinstance(filters, list | tuple):
         return tuple(found for part in filters for found in conditions_of(model, part))
     if is_expression(filters):
+        check_comparisons(element_of(filters))
         return () if _is_everything(filters) else (sa.and_(filters),)
     hint = (
         " (comparing with 'is' gives a bool; SQL has .is_())" if isinstance(filters, bool) else ""

@@ -14,10 +14,17 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import types as sa_types
+from sqlalchemy.sql.elements import (
+    BinaryExpression,
+    BooleanClauseList,
+    Grouping,
+    UnaryExpression,
+)
+from sqlalchemy.sql.operators import eq, ge, gt, in_op, is_comparison, le, lt, ne, not_in_op
 
 from andamios.errors import DataError, QueryError
 
-__all__ = ["checked", "is_expression", "python_type"]
+__all__ = ["check_comparisons", "checked", "is_expression", "python_type", "whole_number"]
 
 WIDER: dict[type[Any], tuple[type[Any], ...]] = {
     float: (float, int, Decimal),
@@ -25,6 +32,8 @@ WIDER: dict[type[Any], tuple[type[Any], ...]] = {
     bytes: (bytes, bytearray, memoryview),
 }
 """What a column takes besides its own Python type."""
+
+COMPARISONS = {eq, ne, lt, le, gt, ge}
 
 BITS: tuple[tuple[type[Any], int], ...] = (
     (sa_types.BigInteger, 64),
@@ -74,6 +83,35 @@ def checked(attribute: Any, value: Any) -> Any:
     if expected is int:
         _check_range(attribute, column_type, value)
     return Decimal(repr(value)) if expected is Decimal and isinstance(value, float) else value
+
+
+def check_comparisons(condition: Any) -> None:
+    """
+    Check the values that an expression compares columns with, joined by AND, OR and NOT.
+
+    Raises:
+        DataError: A value has another type than its column, which some databases convert,
+            some refuse, and one takes for a value that is simply not there.
+    """
+    if isinstance(condition, BooleanClauseList):
+        for part in condition.clauses:
+            check_comparisons(part)
+    elif isinstance(condition, Grouping | UnaryExpression):
+        check_comparisons(condition.element)
+    elif isinstance(condition, BinaryExpression) and is_comparison(condition.operator):
+        sides = condition.left, condition.right
+        for column, bound in (sides, reversed(sides)):
+            if isinstance(column, sa.Column) and isinstance(bound, sa.BindParameter):
+                _check_bound(condition.operator, column, bound)
+
+
+def _check_bound(operator: Any, column: sa.Column[Any], bound: sa.BindParameter[Any]) -> None:
+    value = bound.value
+    if operator in {in_op, not_in_op} and isinstance(value, list | tuple | set | frozenset):
+        for each in value:
+            checked(column, each)
+    elif operator in COMPARISONS:
+        checked(column, value)
 
 
 def whole_number(what: str, value: Any, *, least: int = 0) -> int:

@@ -303,3 +303,34 @@ async def test_related_objects_are_values(people: AndamiosEngine) -> None:
     assert [3, 4] == await found(people, {"team": red})
     assert [1, 2, 6] == await found(people, {"team": None})
     assert [3, 4, 5] == await found(people, {"team__ne": None})
+
+
+EXPRESSIONS: dict[str, Any] = {
+    "equal": lambda: FilterPerson.age == "18",
+    "turned around": lambda: "18" > FilterPerson.age,
+    "in": lambda: FilterPerson.age.in_([18, "19"]),
+    "not in": lambda: FilterPerson.age.not_in(["18"]),
+    "negated": lambda: ~(FilterPerson.age == "18"),
+    "nested": lambda: sa.or_(FilterPerson.name == "Ana", sa.and_(FilterPerson.age < "3")),
+    "out of range": lambda: FilterPerson.age == 1 << 70,
+}
+
+
+@pytest.mark.parametrize("name", EXPRESSIONS)
+async def test_wrong_type_in_an_expression(engine: AndamiosEngine, name: str) -> None:
+    """A value of the wrong type is refused alike, whoever wrote the comparison."""
+    with pytest.raises(DataError, match="age"):
+        await QueryBuilder(FilterPerson, engine).filter(EXPRESSIONS[name]()).execute()
+
+
+async def test_right_types_in_an_expression(engine: AndamiosEngine) -> None:
+    """What fits its column passes: NULL, SQL, and a wider type that is converted."""
+    fitting = [
+        FilterPerson.age == None,  # noqa: E711  SQLAlchemy's spelling
+        FilterPerson.age == sa.func.length("abc"),
+        FilterPerson.age.in_([]),
+        FilterPerson.age.in_(sa.select(FilterPerson.id)),
+        FilterPerson.name.like("A%"),
+    ]
+    for condition in fitting:
+        assert [] == await QueryBuilder(FilterPerson, engine).filter(condition).execute()
