@@ -2,6 +2,7 @@
 
 from andamios.models.actor import acting_as, current_actor
 from andamios.models.base import BaseModel, SoftDeleteModel, TimestampedModel, UUIDModel
+from andamios.models.hooks import has_hooks, hook_failures
 from andamios.models.keys import uuid7
 from andamios.models.mixins import AuditMixin, VersioningMixin
 from andamios.models.soft_delete import hard_delete, is_soft_delete
@@ -19,6 +20,8 @@ __all__ = [
     "acting_as",
     "current_actor",
     "hard_delete",
+    "has_hooks",
+    "hook_failures",
     "is_soft_delete",
     "uuid7",
 ]

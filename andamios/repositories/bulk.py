@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from andamios.errors import DataError, NotFoundError, QueryError
 from andamios.models.fields import checked_values, rules_of
+from andamios.models.hooks import has_hooks
 from andamios.queries.fields import column_keys, key_attributes, unknown
 from andamios.queries.values import whole_number
 from andamios.repositories import reading, saving
@@ -80,6 +81,8 @@ async def insert_all(
     count = 0
     async for batch in parts:
         groups, entities = _sorted_out(model, batch)
+        if has_hooks(model):  # which are an object's
+            groups, entities = [], _as_entities(model, batch)
         for group in groups:
             rows = [checked_values(model, row) for row in group] if rules_of(model) else group
             await session.execute(sa.insert(model), rows, execution_options={"render_nulls": True})
@@ -99,7 +102,7 @@ async def insert_returning(
     created: list[T] = []
     async for batch in parts:
         _sorted_out(model, batch)
-        entities = [model(**row) if isinstance(row, Mapping) else row for row in batch]
+        entities = _as_entities(model, batch)
         await _store(session, entities)
         for entity in entities:
             await saving.settle(session, entity)
@@ -128,6 +131,10 @@ async def update_all(
             await saving.settle(session, entity)
         count += len(batch)
     return count
+
+
+def _as_entities(model: type[T], batch: list[Any]) -> list[T]:
+    return [model(**row) if isinstance(row, Mapping) else row for row in batch]
 
 
 async def _store(session: AsyncSession, entities: list[Any]) -> None:
