@@ -23,7 +23,8 @@ ROOT = Path(__file__).parents[1]
 SESSION = "as_current begin begin_nested commit rollback execute scalars flush get close"
 READS = "get_by_id get_one get_many find_one list exists count query page page_after stream lock"
 WRITES = (
-    "create update delete create_many update_many update_where delete_where restore hard_delete"
+    "create update delete create_many update_many update_where delete_where restore hard_delete "
+    "upsert upsert_many get_or_create update_or_create"
 )
 BUILD = (
     "filter filter_by exclude join outerjoin load only distinct group_by having aggregate "
@@ -147,10 +148,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
         "AuditMixin.history/as_of/revert",
         "hooks of models: before_/after_ create/update/delete, after_load, after_commit",
         "unique values free again after a soft deletion",
-    ),
-    "repositories in full": (
-        "GenericRepository.upsert/upsert_many",
-        "GenericRepository.get_or_create/update_or_create",
     ),
     "queries in full": ("QueryBuilder.as_models", "FilterBuilder.from_query_params"),
     "speed": ("QueryBuilder.explain_path", "plans/"),

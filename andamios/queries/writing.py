@@ -38,7 +38,15 @@ if TYPE_CHECKING:
 
     from andamios.queries.spec import QuerySpec
 
-__all__ = ["delete_rows", "require_scope", "update_rows", "written_values"]
+__all__ = [
+    "delete_rows",
+    "held_objects",
+    "next_version",
+    "read_again",
+    "require_scope",
+    "update_rows",
+    "written_values",
+]
 
 READ_AGAIN = 500
 """Objects that are read again by one statement."""
@@ -91,7 +99,7 @@ async def update_rows(session: AsyncSession, spec: QuerySpec, values: Mapping[An
     assignments = written_values(spec.model, values)
     version = mapper_of(spec.model).version_id_col
     if version is not None and version.key not in assignments:
-        assignments |= _next_version(spec.model)
+        assignments |= next_version(spec.model)
     statement = sa.update(spec.model).where(*_scope(session, spec)).values(assignments)
     return await _run(session, spec, statement, "update")
 
@@ -139,21 +147,23 @@ def written_values(model: type[Any], values: Any) -> dict[str, Any]:
 
 async def _run(session: AsyncSession, spec: QuerySpec, statement: Any, what: str) -> int:
     await session.flush()
-    held = list(_held(session, spec.model))
+    held = list(held_objects(session, spec.model))
     # Matching rows are only looked up for the sake of objects in the session.
     synchronize = "fetch" if held and what == "delete" else False
     options: dict[str, Any] = {"synchronize_session": synchronize}
     if spec.includes_deleted:
         options["include_deleted"] = True
     result = await session.execute(statement, execution_options=options)
-    await _read_again(session, spec.model, [entity for entity in held if entity in session])
+    await read_again(session, spec.model, [entity for entity in held if entity in session])
     return int(cast("Any", result).rowcount)
 
 
-def _next_version(model: type[Any]) -> dict[str, Any]:
+def next_version(model: type[Any]) -> dict[str, Any]:
+    """Give the version that an UPDATE sets, by field name; of an unversioned model, nothing."""
     mapper = mapper_of(model)
     column = mapper.version_id_col
-    assert column is not None
+    if column is None:
+        return {}
     key = mapper.get_property_by_column(column).key
     if isinstance(column.type, sa.Integer):
         return {key: getattr(model, key) + 1}
@@ -179,11 +189,13 @@ def _scope(session: AsyncSession, spec: QuerySpec) -> list[Any]:
     return [left.in_(chosen)]
 
 
-def _held(session: AsyncSession, model: type[Any]) -> Iterator[Any]:
+def held_objects(session: AsyncSession, model: type[Any]) -> Iterator[Any]:
+    """Give the objects of a model that a session has."""
     return (item for item in list(session.identity_map.values()) if isinstance(item, model))
 
 
-async def _read_again(session: AsyncSession, model: type[Any], entities: list[Any]) -> None:
+async def read_again(session: AsyncSession, model: type[Any], entities: list[Any]) -> None:
+    """Read the columns of a session's objects again, since they could not be waited for later."""
     columns = mapper_of(model).column_attrs
     for entity in entities:
         session.expire(entity, entity.__dict__.keys() & set(columns.keys()))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from andamios.errors import ConfigurationError
 from andamios.queries.builder import QueryBuilder
-from andamios.queries.fields import mapper_of
+from andamios.queries.fields import key_condition, mapper_of
 from andamios.queries.scope import read, write_scope
 from andamios.repositories import reading, removing, saving
 from andamios.repositories.keeping import kept_on_failure
@@ -18,9 +18,14 @@ if TYPE_CHECKING:
     from andamios.queries.filters import Filters
     from andamios.queries.scope import Bind
 
-__all__ = ["BaseRepository", "IRepository"]
+__all__ = ["BaseRepository", "IRepository", "listed"]
 
 T = TypeVar("T")
+
+
+def listed(items: Any) -> tuple[Any, ...]:
+    """Give one or several items as a tuple."""
+    return tuple(items) if isinstance(items, list | tuple) else (items,)
 
 
 class IRepository(ABC, Generic[T]):
@@ -116,17 +121,21 @@ class BaseRepository(IRepository[T]):
         """Begin a query on the model, where the repository works."""
         return QueryBuilder(self.model, self._bind)
 
-    async def get_by_id(self, id: Any) -> T | None:  # noqa: A002
+    async def get_by_id(self, id: Any, *, load: Any = ()) -> T | None:  # noqa: A002
         """
         Give the object with this key, or None.
 
         Args:
             id: The key; of several columns, a tuple in their order.
+            load: Relationships to load along, one or several, as in ``QueryBuilder.load``.
 
         Raises:
             DataError: A key of the wrong type.
         """
         key = reading.checked_key(self.model, id)
+        if listed(load):
+            condition = key_condition(self.model, [key])
+            return await self._selection(condition, load=load).one_or_none()
         return await read(
             self._bind, self.model, lambda session: reading.get(session, self.model, key)
         )
@@ -182,16 +191,23 @@ class BaseRepository(IRepository[T]):
         async with write_scope(self._bind, self.model) as session:
             return await removing.delete(session, self.model, key)
 
-    async def list(self, filters: Filters = None) -> builtins.list[T]:
+    async def list(self, filters: Filters = None, *, load: Any = ()) -> builtins.list[T]:
         """
         Give what fits, or everything.
 
         Args:
             filters: A dict such as ``{"age__gte": 18, "profile.city": "Lima"}``, a
                 FilterBuilder, or SQLAlchemy expressions.
+            load: As in ``get_by_id``.
 
         Raises:
             UnknownFieldError: A field or an operator that the model does not have.
             DataError: A value of the wrong type.
         """
-        return await self.query().filter(filters).execute()
+        return await self._selection(filters, load=load).execute()
+
+    def _selection(
+        self, filters: Filters, *, order_by: Any = (), load: Any = ()
+    ) -> QueryBuilder[T]:
+        query = self.query().filter(filters)
+        return query.order_by(*listed(order_by)).load(*listed(load))

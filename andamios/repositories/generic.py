@@ -3,21 +3,23 @@ The repository for reading and writing with everything there is.
 
 It has more public methods than a class here usually has: each says in one word what would
 otherwise take a session, a savepoint and a batch loop. The work is done in ``bulk``,
-``saving``, ``removing`` and in the queries.
+``saving``, ``upserting``, ``racing``, ``removing`` and in the queries.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
-from andamios.queries.scope import require_session, write_scope
-from andamios.repositories import bulk, reading, removing
+from andamios.queries.scope import read, require_session, stands_alone, write_scope
+from andamios.queries.writing import written_values
+from andamios.repositories import bulk, racing, reading, removing, upserting
 from andamios.repositories.keeping import kept_on_failure
 from andamios.repositories.selecting import SelectingRepository
+from andamios.repositories.unique_keys import key_on
 
 if TYPE_CHECKING:
     import builtins
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from andamios.queries.filters import Filters
     from andamios.repositories.bulk import Returning, Rows
@@ -51,19 +53,33 @@ class GenericRepository(SelectingRepository[T]):
         3
     """
 
-    async def lock(self, filters: Filters = None, *, skip_locked: bool = False) -> builtins.list[T]:
+    async def lock(
+        self,
+        filters: Filters = None,
+        *,
+        order_by: Any = (),
+        limit: int | None = None,
+        skip_locked: bool = False,
+        nowait: bool = False,
+    ) -> builtins.list[T]:
         """
         Give what fits, locked until the transaction ends and as it is now.
 
         Args:
             filters: As in ``list``.
+            order_by: Expressions or names, as in ``QueryBuilder.order_by``; one or several.
+            limit: How many at most.
             skip_locked: Leave out rows that somebody else has locked.
+            nowait: Do not wait for them.
 
         Raises:
             ConfigurationError: The repository is bound to an engine.
+            DeadlockError: Somebody else has locked a row, and ``nowait`` was asked for.
         """
         require_session(self._bind, "lock()")
-        return await self.query().filter(filters).for_update(skip_locked=skip_locked).execute()
+        query = self._selection(filters, order_by=order_by)
+        query = query if limit is None else query.limit(limit)
+        return await query.for_update(skip_locked=skip_locked, nowait=nowait).execute()
 
     @overload
     async def create_many(
@@ -187,6 +203,131 @@ class GenericRepository(SelectingRepository[T]):
         """
         query = self.query().filter(filters)
         return await (query.unscoped() if unscoped else query).delete()
+
+    async def upsert(self, values: Mapping[Any, Any] | T, *, on: Sequence[Any] | str) -> T:
+        """
+        Store a new row, or set these values in the row that has the same unique key.
+
+        Only a row that matches ``on`` is updated, and a softly deleted one is none. A version
+        among the values is compared. Set-based: entity hooks are not called.
+
+        Args:
+            values: By field name, the key included; or an object that no session has.
+            on: The fields of the primary key, or of a unique constraint or index.
+
+        Returns:
+            The object, as it is stored.
+
+        Raises:
+            ConfigurationError: ``on`` is no unique key; the message names those there are.
+            DuplicateError: A row is in the way on another key, or one that is softly deleted.
+            DataError: A part of the key is None, which equals nothing.
+            StaleVersionError: The row has another version, or is gone.
+
+        Example:
+            ``await users.upsert({"email": "ana@example.org", "name": "Ana"}, on=["email"])``
+        """
+        key = key_on(self.model, on)
+        row = upserting.row_of(self.model, values, key)
+
+        async def once() -> T:
+            async with write_scope(self._bind, self.model) as session:
+                return await upserting.upsert(session, self.model, row, key)
+
+        return await racing.repeated(self._bind, once)
+
+    async def upsert_many(
+        self,
+        rows: Rows,
+        *,
+        on: Sequence[Any] | str,
+        batch: int = 1000,
+        progress: Callable[[int], object] | None = None,
+    ) -> int:
+        """
+        Upsert many rows, all or none; of those with the same key, later values win.
+
+        Args:
+            rows: As in ``upsert``; any iterable, also an asynchronous one. No more than a
+                batch of it is held in memory.
+            on: As in ``upsert``.
+            batch: Rows that are written at a time.
+            progress: Called with the number of rows so far, after each batch.
+
+        Returns:
+            How many rows there were.
+
+        Raises:
+            DuplicateError: As in ``upsert``, like all its errors.
+            DeadlockError: Others wrote the same rows in another order.
+        """
+        key = key_on(self.model, on)
+        parts = bulk.batches(rows, batch)
+        async with write_scope(self._bind, self.model) as session:
+            return await upserting.upsert_all(session, self.model, parts, key, progress or int)
+
+    async def get_or_create(
+        self, filters: Mapping[Any, Any], defaults: Mapping[Any, Any] | None = None
+    ) -> tuple[T, bool]:
+        """
+        Give the object with these values, or store it, however many try at the same time.
+
+        Args:
+            filters: Equalities on columns, ``{"email": "ana@example.org"}``, with a whole
+                unique key among them.
+            defaults: What a new object gets besides.
+
+        Returns:
+            The object, and whether it was created here.
+
+        Raises:
+            ConfigurationError: The filters hold no unique key.
+            DuplicateError: A new object would collide on a key outside of the filters.
+            SerializationError: Inside a snapshot of PostgreSQL's: somebody else was faster.
+        """
+        sought = racing.wanted(self.model, filters, defaults)
+        values = written_values(self.model, defaults) if defaults else {}
+        if stands_alone(self._bind):  # most often it is there, and reading locks nothing
+            found = await read(self._bind, self.model, lambda s: racing.find(s, sought))
+            if found is not None:
+                return found, False
+
+        async def once() -> tuple[T, bool]:
+            async with write_scope(self._bind, self.model) as session:
+                return await racing.get_or_create(session, sought, values)
+
+        return await racing.repeated(self._bind, once)
+
+    async def update_or_create(
+        self, filters: Mapping[Any, Any], values: Mapping[Any, Any]
+    ) -> tuple[T, bool]:
+        """
+        Set values on the object that ``filters`` find, locked; or store it with both.
+
+        Unlike ``upsert`` this works with objects: hooks are called, and what is equal
+        already is not written.
+
+        Args:
+            filters: As in ``get_or_create``.
+            values: What the object gets; a version among them is compared.
+
+        Returns:
+            The object, and whether it was created here.
+
+        Raises:
+            ConfigurationError: The filters hold no unique key.
+            DuplicateError: Another row is in the way.
+            StaleVersionError: The row has another version, or is gone.
+            DeadlockError: In a transaction of your own: others did the same; run it again.
+        """
+        sought = racing.wanted(self.model, filters, values)
+        changes = written_values(self.model, values) if values else {}
+
+        async def once() -> tuple[T, bool]:
+            async with write_scope(self._bind, self.model) as session:
+                return await racing.update_or_create(session, sought, changes)
+
+        return await racing.repeated(self._bind, once)
 
     async def restore(self, id: Any) -> bool:  # noqa: A002
         """

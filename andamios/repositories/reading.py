@@ -12,9 +12,10 @@ from andamios.queries.fields import key_attributes, key_condition
 from andamios.queries.values import checked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm.interfaces import ORMOption
 
 __all__ = ["Key", "checked_key", "get", "get_many", "key_of"]
 
@@ -80,16 +81,26 @@ async def get(
     return found
 
 
-async def get_many(session: AsyncSession, model: type[T], keys: Iterable[Key]) -> list[T]:
-    """Give the objects with these keys, in this order; keys without a row are left out."""
+async def get_many(
+    session: AsyncSession,
+    model: type[T],
+    keys: Iterable[Key],
+    options: Sequence[ORMOption] = (),
+) -> list[T]:
+    """
+    Give the objects with these keys, in this order; keys without a row are left out.
+
+    Args:
+        session: Where to read.
+        model: The mapped class.
+        keys: All parts of each key.
+        options: What is loaded along.
+    """
     wanted = list(dict.fromkeys(keys))
     found: dict[Key, T] = {}
     for start in range(0, len(wanted), KEYS_AT_ONCE):
-        for entity in await _one_batch(session, model, wanted[start : start + KEYS_AT_ONCE]):
-            found[tuple(sa.inspect(entity).identity)] = entity
+        condition = key_condition(model, wanted[start : start + KEYS_AT_ONCE])
+        result = await session.execute(sa.select(model).where(condition).options(*options))
+        for entity in result.scalars().unique():
+            found[tuple(sa.inspect(entity, raiseerr=True).identity)] = entity
     return [found[key] for key in wanted if key in found]
-
-
-async def _one_batch(session: AsyncSession, model: type[T], keys: list[Key]) -> list[T]:
-    result = await session.execute(sa.select(model).where(key_condition(model, keys)))
-    return list(result.scalars().unique())

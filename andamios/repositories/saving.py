@@ -23,6 +23,7 @@ __all__ = [
     "attach",
     "create",
     "flush",
+    "gone",
     "require_free_key",
     "require_kind",
     "require_new",
@@ -30,6 +31,7 @@ __all__ = [
     "set_values",
     "settle",
     "update",
+    "version_key",
 ]
 
 T = TypeVar("T")
@@ -177,7 +179,7 @@ def set_values(stored: object, values: Mapping[str, Any]) -> None:
     Raises:
         StaleVersionError: The object has another version.
     """
-    version = _version_key(type(stored))
+    version = version_key(type(stored))
     for name, value in values.items():
         if name == version:
             _compare_versions(stored, value, getattr(stored, name))
@@ -233,7 +235,7 @@ async def _apply_new(session: AsyncSession, entity: T) -> T:
 async def _apply_changes(session: AsyncSession, entity: T, stored: T) -> T:
     """Set what was changed on a detached object on the session's object for the same row."""
     state: Any = sa.inspect(entity)
-    version = _version_key(type(entity))
+    version = version_key(type(entity))
     if version is not None and version in state.dict:
         _compare_versions(stored, state.dict[version], getattr(stored, version))
     for name in state.mapper.attrs.keys():  # noqa: SIM118  no dict
@@ -251,7 +253,7 @@ async def _in_session(session: AsyncSession, value: Any) -> Any:
 
 def _require_same_version(entity: object) -> None:
     """A version that was set by hand is the one that somebody read."""
-    version = _version_key(type(entity))
+    version = version_key(type(entity))
     if version is None:
         return
     history = sa.inspect(entity, raiseerr=True).attrs[version].history
@@ -259,7 +261,8 @@ def _require_same_version(entity: object) -> None:
         _compare_versions(entity, history.added[0], history.deleted[0])
 
 
-def _version_key(model: type[Any]) -> str | None:
+def version_key(model: type[Any]) -> str | None:
+    """Give the name of the field that is the version, if there is one."""
     mapper = mapper_of(model)
     column = mapper.version_id_col
     return None if column is None else mapper.get_property_by_column(column).key
@@ -273,3 +276,10 @@ def _compare_versions(entity: object, expected: Any, actual: Any) -> None:
             expected=expected,
             actual=actual,
         )
+
+
+def gone(model: type[Any], version: Any) -> StaleVersionError:
+    """Build the error for a version that was read of a row that is no longer there."""
+    return StaleVersionError(
+        f"This {model.__name__} is gone; version {version} was read.", expected=version
+    )

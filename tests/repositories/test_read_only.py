@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 
 WRITES = [
     *("create", "create_many", "delete", "delete_where", "hard_delete", "lock", "restore"),
-    *("update", "update_many", "update_where"),
+    *("get_or_create", "update", "update_many", "update_or_create", "update_where", "upsert"),
+    "upsert_many",
 ]
 READS = [
     *("count", "exists", "find_one", "get_by_id", "get_many", "get_one", "list", "page"),
