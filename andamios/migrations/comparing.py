@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql
 
 from andamios.core.sqlite_types import REAL_DIGITS, RowId
 from andamios.models.types import Duration, UTCDateTime
+from andamios.models.unique import as_created
 
 if TYPE_CHECKING:
     from alembic.autogenerate.api import AutogenContext
@@ -78,6 +79,7 @@ OPTIONS: dict[str, Any] = {**COMPARING, "render_item": render_item, "render_as_b
 
 def differences(connection: Connection, metadata: MetaData) -> list[str]:
     """Say what would have to change in the database, one line a change."""
+    metadata = as_created(metadata, connection.dialect.name)
     options = {"target_metadata": metadata, **COMPARING}
     context = MigrationContext.configure(connection, opts=options)
     found = produce_migrations(context, metadata).upgrade_ops
@@ -102,6 +104,7 @@ def compare(
         revision.run_autogenerate(heads, context)
         return []
 
+    metadata = as_created(metadata, connection.dialect.name)
     options = {**OPTIONS, "connection": connection, "target_metadata": metadata}
     with EnvironmentContext(Config(), scripts, fn=collect, dont_mutate=True) as environment:
         environment.configure(**options)

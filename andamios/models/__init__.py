@@ -7,6 +7,7 @@ from andamios.models.keys import uuid7
 from andamios.models.mixins import AuditMixin, VersioningMixin
 from andamios.models.soft_delete import hard_delete, is_soft_delete
 from andamios.models.types import Duration, UTCDateTime
+from andamios.models.unique import live_indexes
 
 __all__ = [
     "AuditMixin",
@@ -23,5 +24,6 @@ __all__ = [
     "has_hooks",
     "hook_failures",
     "is_soft_delete",
+    "live_indexes",
     "uuid7",
 ]
