@@ -49,11 +49,12 @@ def live_indexes(table: sa.Table) -> list[sa.Index]:
     Give the unique indexes that hold among live rows only.
 
     Example:
-        >>> from sqlalchemy.orm import Mapped, mapped_column
+        >>> from sqlalchemy import Integer
+        >>> from sqlalchemy.orm import mapped_column
         >>> from andamios import SoftDeleteModel
-        >>> from andamios.models.unique import live_indexes
+        >>> from andamios.models import live_indexes
         >>> class Berth(SoftDeleteModel):
-        ...     number: Mapped[int] = mapped_column(unique=True)
+        ...     number = mapped_column(Integer, unique=True)
         >>> [index.name for index in live_indexes(Berth.__table__)]
         ['uq_berth_number']
     """
