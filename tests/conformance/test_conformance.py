@@ -11,6 +11,7 @@ from harness.conformance.suite import (
     TestDataErrors,
     TestDecimals,
     TestFilters,
+    TestGetOrCreate,
     TestIsolation,
     TestJoins,
     TestJson,
@@ -31,5 +32,6 @@ from harness.conformance.suite import (
     TestText,
     TestTextFilters,
     TestTransactions,
+    TestUpserts,
     TestVersions,
 )

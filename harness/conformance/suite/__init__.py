@@ -23,6 +23,7 @@ from harness.conformance.suite.rules import TestSoftDelete, TestStamps, TestVers
 from harness.conformance.suite.sessions import TestLazyLoads, TestSessionOfThisTask
 from harness.conformance.suite.texts import TestText
 from harness.conformance.suite.transactions import TestIsolation, TestTransactions
+from harness.conformance.suite.upserts import TestGetOrCreate, TestUpserts
 from harness.conformance.suite.values import TestJson, TestNulls, TestOtherValues
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "TestDataErrors",
     "TestDecimals",
     "TestFilters",
+    "TestGetOrCreate",
     "TestIsolation",
     "TestJoins",
     "TestJson",
@@ -53,5 +55,6 @@ __all__ = [
     "TestText",
     "TestTextFilters",
     "TestTransactions",
+    "TestUpserts",
     "TestVersions",
 ]
