@@ -287,6 +287,7 @@ class GenericRepository(SelectingRepository[T]):
         """
         sought = racing.wanted(self.model, filters, defaults)
         values = written_values(self.model, defaults) if defaults else {}
+        reads_first = not (stands_alone(self._bind) or racing.is_unread(self._bind, self.model))
         if stands_alone(self._bind):  # most often it is there, and reading locks nothing
             found = await read(self._bind, self.model, lambda s: racing.find(s, sought))
             if found is not None:
@@ -294,7 +295,7 @@ class GenericRepository(SelectingRepository[T]):
 
         async def once() -> tuple[T, bool]:
             async with write_scope(self._bind, self.model) as session:
-                return await racing.get_or_create(session, sought, values)
+                return await racing.get_or_create(session, sought, values, reads_first=reads_first)
 
         return await racing.repeated(self._bind, once)
 

@@ -3,8 +3,9 @@ Finding a row or making it, while others do the same.
 
 Read; if there is nothing, insert inside a savepoint; if somebody else was faster, read again.
 The second read must see what somebody else has just committed: MySQL shows that to locking
-reads only, and PostgreSQL, inside a snapshot, to nobody. The first read takes no lock: on
-MySQL, two callers that lock the gap where a row is missing would wait for each other.
+reads only; PostgreSQL and MariaDB, inside a snapshot, to nobody. The first read takes no lock:
+on MySQL, two callers that lock the gap where a row is missing would wait for each other. On
+MariaDB, where a plain read makes the snapshot, there is none if it can be helped.
 """
 
 from __future__ import annotations
@@ -16,12 +17,13 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import sqlalchemy as sa
 
+from andamios.core.engine import AndamiosEngine
 from andamios.core.guard import translating
 from andamios.errors import DeadlockError, DuplicateError, QueryError, SerializationError
 from andamios.queries.fields import column_keys, key_attributes, mapper_of
 from andamios.queries.filters import conditions_of
 from andamios.queries.savepoints import savepoint
-from andamios.queries.scope import stands_alone
+from andamios.queries.scope import given_session, stands_alone
 from andamios.queries.values import is_expression
 from andamios.queries.writing import written_values
 from andamios.repositories import saving
@@ -41,6 +43,7 @@ __all__ = [
     "find",
     "found_or_made",
     "get_or_create",
+    "is_unread",
     "repeated",
     "update_or_create",
     "wanted",
@@ -57,7 +60,7 @@ TRIES = 10
 PAUSE = 0.005
 """Seconds; about how long those who waited for each other wait before they try again."""
 
-LOST_RACES = {1213, "40P01", "40001"}
+LOST_RACES = {1020, 1213, 3101, "40P01", "40001"}
 """Codes of deadlocks and collisions; a lock that never came free is not tried for again."""
 
 
@@ -126,6 +129,7 @@ async def found_or_made(
     make: Callable[[], Awaitable[T]],
     *,
     exclusive: bool,
+    reads_first: bool = True,
 ) -> tuple[T, bool]:
     """
     Give the row, and whether it was made here.
@@ -135,6 +139,7 @@ async def found_or_made(
         sought: Which row.
         make: Inserts it; runs inside a savepoint, maybe more than once.
         exclusive: Whether a row that was there comes locked and as it is now.
+        reads_first: Whether the row may be there already.
 
     Raises:
         DuplicateError: Another row is in the way.
@@ -143,9 +148,9 @@ async def found_or_made(
     share = not exclusive
     # PostgreSQL and SQLite show the row to a plain read as well.
     lock = exclusive or dialect_of(session, sought.model) in MYSQL
-    found = await find(session, sought)
-    if found is not None and exclusive:
-        found = await find(session, sought, lock=True)
+    found: T | None = None
+    if reads_first:
+        found = await _first_look(session, sought, exclusive=exclusive)
     refusal: DuplicateError | None = None
     for _ in range(TRIES):
         if found is not None:
@@ -166,13 +171,28 @@ async def found_or_made(
 
 
 async def get_or_create(
-    session: AsyncSession, sought: Wanted[T], defaults: Mapping[str, Any]
+    session: AsyncSession, sought: Wanted[T], defaults: Mapping[str, Any], *, reads_first: bool
 ) -> tuple[T, bool]:
     """Give the object, or store it with these values besides."""
     values = {**sought.values, **defaults}
-    return await found_or_made(
-        session, sought, lambda: _create(session, sought.model, values), exclusive=False
-    )
+
+    async def make() -> T:
+        return await _create(session, sought.model, values)
+
+    return await found_or_made(session, sought, make, exclusive=False, reads_first=reads_first)
+
+
+def is_unread(bind: Bind, model: type[Any]) -> bool:
+    """
+    Whether a plain read would make a snapshot that an insert could collide with.
+
+    MariaDB makes one at the first read of a transaction (``innodb_snapshot_isolation``), and
+    refuses everything that touches a row that was changed since.
+    """
+    if isinstance(bind, AndamiosEngine):
+        return False
+    session = given_session(bind)
+    return dialect_of(session, model) == "mariadb" and not session.in_transaction()
 
 
 async def update_or_create(
@@ -201,6 +221,15 @@ async def update_or_create(
 
 async def _create(session: AsyncSession, model: type[T], values: Mapping[str, Any]) -> T:
     return await saving.create(session, model(**values))
+
+
+async def _first_look(session: AsyncSession, sought: Wanted[T], *, exclusive: bool) -> T | None:
+    if exclusive and dialect_of(session, sought.model) == "mariadb":
+        return await find(session, sought, lock=True)
+    found = await find(session, sought)
+    if found is not None and exclusive:
+        found = await find(session, sought, lock=True)
+    return found
 
 
 async def repeated(bind: Bind, call: Callable[[], Awaitable[R]]) -> R:

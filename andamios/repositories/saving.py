@@ -28,6 +28,7 @@ __all__ = [
     "require_kind",
     "require_new",
     "require_reach",
+    "row_defaults",
     "set_values",
     "settle",
     "update",
@@ -276,6 +277,20 @@ def _compare_versions(entity: object, expected: Any, actual: Any) -> None:
             expected=expected,
             actual=actual,
         )
+
+
+def row_defaults(model: type[Any]) -> dict[str, Any]:
+    """Give what SQLAlchemy itself sets in a new object: the first version, and its class."""
+    mapper = mapper_of(model)
+    found: dict[str, Any] = {}
+    version, generate = version_key(model), mapper.version_id_generator
+    if version is not None and callable(generate):
+        found[version] = generate(None)
+    if mapper.polymorphic_on is not None and mapper.polymorphic_identity is not None:
+        found[mapper.get_property_by_column(mapper.polymorphic_on).key] = (
+            mapper.polymorphic_identity
+        )
+    return found
 
 
 def gone(model: type[Any], version: Any) -> StaleVersionError:

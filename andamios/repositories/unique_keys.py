@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from andamios.core.constraints import ConstraintFacts
 from andamios.errors import ConfigurationError, DataError, DuplicateError, QueryError
-from andamios.models.soft_delete import is_soft_delete
+from andamios.models.unique import live_indexes
 from andamios.queries.fields import column_keys, mapper_of, unknown
 from andamios.queries.values import is_expression
 
@@ -141,12 +141,11 @@ def _keys(model: type[Any]) -> Iterator[UniqueKey]:
             "object with lock(), then update() or create() it."
         )
     fields = {column: field for field, column in _fields(model)}
+    live = {index.name for index in live_indexes(mapper.local_table)}
     for columns, name, predicate in _declared(mapper.local_table):
-        # A generated column only helps the index to leave rows out.
-        own = tuple(column for column in columns if column.computed is None)
-        is_whole = predicate is None or _is_live(model, predicate)
-        if own and is_whole and all(column in fields for column in own):
-            yield UniqueKey(tuple(fields[column] for column in own), own, name, predicate)
+        is_whole = predicate is None or name in live
+        if is_whole and all(column in fields for column in columns):
+            yield UniqueKey(tuple(fields[column] for column in columns), columns, name, predicate)
 
 
 def _declared(table: sa.Table) -> Iterator[tuple[tuple[sa.Column[Any], ...], Any, Any]]:
@@ -167,10 +166,6 @@ def _is_plain(index: sa.Index) -> bool:
 def _predicate(index: sa.Index) -> Any:
     options = (index.dialect_options[name]["where"] for name in ("postgresql", "sqlite"))
     return next((where for where in options if where is not None), None)
-
-
-def _is_live(model: type[Any], predicate: Any) -> bool:
-    return is_soft_delete(model) and str(predicate).rpartition(".")[2] == "deleted_at IS NULL"
 
 
 def _fields(model: type[Any]) -> Iterator[tuple[str, sa.Column[Any]]]:

@@ -135,7 +135,12 @@ async def _store(session: AsyncSession, model: type[Any], rows: list[Row], key: 
             await _by_lock(session, model, row, key)
         return
     statement = _statement(dialect, model, key, rows[0])
-    if dialect in MYSQL or not _limits(model, key, rows[0], None):
+    if dialect in MYSQL:
+        # Its drivers cannot repeat a statement that has parameters after VALUES.
+        complete = saving.row_defaults(model)
+        await session.execute(statement.values([{**complete, **row} for row in rows]))
+        return
+    if not _limits(model, key, rows[0], None):
         await session.execute(statement, rows, execution_options=OPTIONS)
         return
     returned = statement.returning(key_attributes(model)[0])

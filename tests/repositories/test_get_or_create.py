@@ -199,16 +199,20 @@ async def test_fifty_updates_at_once(engine: AndamiosEngine) -> None:
 
 
 async def test_snapshots(engine: AndamiosEngine) -> None:
-    """Inside a snapshot of PostgreSQL's that is older than the row, nothing can be found."""
-    async with engine.session() as session:
-        if engine.backend == "sqlite":
-            return  # one writer at a time
-        await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
-        await session.execute(text("SELECT count(*) FROM raced_user"))
-        await users(engine).get_or_create({"email": "x"})
-        if engine.backend == "postgresql":
-            with pytest.raises(SerializationError):
-                await users(session).get_or_create({"email": "x"})
-        else:
+    """Inside a snapshot that is older than the row, nothing can be found, except on MySQL."""
+    if engine.backend == "sqlite":
+        return  # one writer at a time
+
+    async def call() -> bool:
+        async with engine.session() as session:
+            await session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            await session.execute(text("SELECT count(*) FROM raced_user"))
+            await users(engine).get_or_create({"email": "x"})
             _, is_new = await users(session).get_or_create({"email": "x"})
-            assert not is_new
+            return is_new
+
+    if engine.backend == "mysql":
+        assert not await call()
+    else:
+        with pytest.raises(SerializationError):
+            await call()
