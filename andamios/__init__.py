@@ -69,7 +69,9 @@ from andamios.queries import (
     QueryPlan,
 )
 from andamios.repositories import (
+    AuditedRepository,
     BaseRepository,
+    Change,
     GenericRepository,
     IRepository,
     ReadOnlyRepository,
@@ -83,9 +85,11 @@ __all__ = [
     "AndamiosError",
     "AsyncSession",
     "AuditMixin",
+    "AuditedRepository",
     "BaseModel",
     "BaseRepository",
     "CacheError",
+    "Change",
     "CheckViolationError",
     "CircuitOpenError",
     "CommitOutcomeUnknownError",

@@ -66,6 +66,8 @@ CONTRACT: dict[str, dict[str, str]] = {
         "BaseRepository": "",
         "GenericRepository": f"{READS} {WRITES}",
         "ReadOnlyRepository": "",
+        "AuditedRepository": "history as_of revert",
+        "Change": "",
         "QueryBuilder": f"{BUILD} {ENDS}",
         "FilterBuilder": FILTERS,
         "Page": "",
@@ -145,8 +147,6 @@ CONTRACT: dict[str, dict[str, str]] = {
 PLANNED: dict[str, tuple[str, ...]] = {
     "models in full": (
         "BaseModel.load(peers=True)",
-        "AuditMixin.history/as_of/revert",
-        "hooks of models: before_/after_ create/update/delete, after_load, after_commit",
         "unique values free again after a soft deletion",
     ),
     "queries in full": ("QueryBuilder.as_models", "FilterBuilder.from_query_params"),

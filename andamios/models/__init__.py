@@ -5,6 +5,7 @@ from andamios.models.base import BaseModel, SoftDeleteModel, TimestampedModel, U
 from andamios.models.hooks import has_hooks, hook_failures
 from andamios.models.keys import uuid7
 from andamios.models.mixins import AuditMixin, VersioningMixin
+from andamios.models.recording import keeps_history
 from andamios.models.soft_delete import hard_delete, is_soft_delete
 from andamios.models.types import Duration, UTCDateTime
 from andamios.models.unique import live_indexes
@@ -24,6 +25,7 @@ __all__ = [
     "has_hooks",
     "hook_failures",
     "is_soft_delete",
+    "keeps_history",
     "live_indexes",
     "uuid7",
 ]

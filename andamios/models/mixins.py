@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from sqlalchemy import event, literal_column
 from sqlalchemy.exc import InvalidRequestError
@@ -22,7 +22,8 @@ class AuditMixin:
     """
     ``created_by`` and ``updated_by``, from the user that :func:`acting_as` names.
 
-    Outside of ``acting_as`` they are None: nobody is known.
+    Outside of ``acting_as`` they are None: nobody is known. With ``__history__ = True`` in the
+    class each state of its rows is kept, too (:mod:`andamios.models.history`).
 
     Example:
         >>> from andamios import AuditMixin, BaseModel
@@ -31,6 +32,8 @@ class AuditMixin:
         >>> sorted(Invoice.__table__.c.keys())
         ['created_by', 'id', 'updated_by']
     """
+
+    __history__: ClassVar[bool] = False
 
     created_by: Mapped[str | None] = mapped_column(default=current_actor, sort_order=910)
     updated_by: Mapped[str | None] = mapped_column(

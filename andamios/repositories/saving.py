@@ -10,6 +10,7 @@ from sqlalchemy.orm.exc import StaleDataError
 
 from andamios.core.constraints import ConstraintFacts, complete
 from andamios.errors import DataError, DuplicateError, NotFoundError, QueryError, StaleVersionError
+from andamios.models.history import refuse_past
 from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.fields import column_keys, key_attributes, mapper_of
 from andamios.repositories.reading import checked_key, get
@@ -44,9 +45,11 @@ def require_kind(model: type[Any], entity: object) -> None:
 
     Raises:
         DataError: It is one.
+        QueryError: It is one that was: see ``as_of``.
     """
     if not isinstance(entity, model):
         raise DataError(f"This repository stores {model.__name__}, not {type(entity).__name__}")
+    refuse_past(entity)
 
 
 def require_new(model: type[Any], entity: object) -> None:

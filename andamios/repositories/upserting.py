@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 
 from andamios.errors import QueryError
+from andamios.models.recording import keeps_history
 from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.fields import column_keys, field, key_attributes, key_condition, mapper_of
 from andamios.queries.writing import held_objects, next_version, read_again, written_values
@@ -185,6 +186,8 @@ def _wanted(model: type[T], row: Row, key: UniqueKey) -> Wanted[T]:
 
 
 def _takes_one_statement(dialect: str, model: type[Any], key: UniqueKey, row: Row) -> bool:
+    if keeps_history(model):  # which tells an insert from an update
+        return False
     if dialect not in INSERTS or saving.version_key(model) in row:
         return False
     if dialect not in MYSQL:

@@ -122,6 +122,20 @@ class HookChild(HookNormal):
         self.name += "+"
 
 
+class HookPair(BaseModel):
+    """Comes with another one."""
+
+    name: Mapped[str]
+
+    def before_create(self) -> None:
+        """Strip the name, and add the other one."""
+        session = async_object_session(self)
+        assert session is not None
+        if self.name == "one ":
+            session.add(HookPair(name="two "))
+        self.name = self.name.strip()
+
+
 class HookFailing(BaseModel):
     """Its last hook fails."""
 
@@ -296,6 +310,14 @@ async def test_hook_writes(engine: AndamiosEngine) -> None:
     normal = GenericRepository[HookNormal](engine)
     await normal.create(HookNormal(name="double"))
     assert ["double", "twin"] == sorted([one.name for one in await normal.list()])
+
+
+async def test_what_a_hook_adds_has_hooks(engine: AndamiosEngine) -> None:
+    """An object that is added before the flush is written by it, with its own hooks."""
+    async with engine.session() as session:
+        session.add(HookPair(name="one "))
+        await session.flush()
+        assert ["one", "two"] == sorted(await session.scalars(select(HookPair.name)))
 
 
 async def test_super(engine: AndamiosEngine) -> None:
