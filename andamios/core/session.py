@@ -18,7 +18,8 @@ from andamios.core.guard import translating
 from andamios.core.lazy import refuse_lazy_loads
 from andamios.core.urls import make_url
 from andamios.core.versions import stale_error, watch_versions
-from andamios.errors import SessionTaskError
+from andamios.core.visibility import includes_deleted, is_hidden, refuse_hidden
+from andamios.errors import NotFoundError, SessionTaskError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,6 +35,36 @@ class Session(sa_orm.Session):
     A class of its own, so that what the models layer listens to happens in Andamios'
     sessions and in nobody else's.
     """
+
+    def get(self, entity: Any, ident: Any, **options: Any) -> Any:
+        """Give the object with a key, unless it is hidden (:mod:`andamios.core.visibility`)."""
+        found = super().get(entity, ident, **options)
+        if found is None or not is_hidden(found):
+            return found
+        return found if includes_deleted(options.get("execution_options")) else None
+
+    def get_one(self, entity: Any, ident: Any, **options: Any) -> Any:
+        """
+        Give the object with a key.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        found = self.get(entity, ident, **options)
+        if found is None:
+            name = getattr(entity, "__name__", "row")
+            raise NotFoundError(f"There is no {name} with the key {ident}.")
+        return found
+
+    def merge(self, instance: Any, **options: Any) -> Any:
+        """Merge an object, unless its row is hidden."""
+        if options.get("load", True):
+            refuse_hidden(self, instance)
+        return super().merge(instance, **options)
+
+    def merge_all(self, instances: Any, **options: Any) -> Any:
+        """Merge objects, unless a row is hidden."""
+        return [self.merge(instance, **options) for instance in instances]
 
 
 watch_versions(Session)

@@ -14,7 +14,9 @@ from sqlalchemy import exc as sa_exc
 from sqlalchemy.ext.asyncio import async_object_session
 from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.orm import exc as orm_exc
+from sqlalchemy.orm.attributes import set_committed_value
 
+from andamios.core.visibility import is_hidden
 from andamios.errors import LazyLoadError
 from andamios.models.peers import load_for_peers
 
@@ -40,7 +42,7 @@ class ExplainingAttribute(InstrumentedAttribute[Any]):
         if self.key in values and self.impl.supports_population:
             return values[self.key]
         try:
-            return super().__get__(instance, owner)
+            value = super().__get__(instance, owner)
         except LazyLoadError:
             raise LazyLoadError(type(instance).__name__, self.key) from None
         except orm_exc.DetachedInstanceError:
@@ -49,6 +51,10 @@ class ExplainingAttribute(InstrumentedAttribute[Any]):
             if "not available due to" in str(error):  # an option or the mapping forbids the load
                 raise LazyLoadError(type(instance).__name__, self.key) from error
             raise
+        if is_hidden(value):  # the session's own memory gave it, and not the database
+            value = None
+            set_committed_value(instance, self.key, value)
+        return value
 
 
 def explain_lazy_loads(_model: type[Any], _key: str, attribute: QueryableAttribute[Any]) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import inspect
+
 from andamios.errors import ConfigurationError
+from andamios.models.cascading import restored, soft_cascades
 from andamios.models.soft_delete import hard_delete, is_soft_delete
 from andamios.repositories.reading import get
 
@@ -38,7 +41,10 @@ async def remove(session: AsyncSession, model: type[Any], key: Key) -> bool:
 
 async def restore(session: AsyncSession, model: type[Any], key: Key) -> bool:
     """
-    Bring back a softly deleted object, and say whether there was one.
+    Bring back a softly deleted object with what was deleted along with it.
+
+    Returns:
+        Whether there was one.
 
     Raises:
         ConfigurationError: The model's rows are not softly deleted.
@@ -50,6 +56,11 @@ async def restore(session: AsyncSession, model: type[Any], key: Key) -> bool:
     entity = await get(session, model, key, lock=True, include_deleted=True)
     if entity is None or entity.deleted_at is None:
         return False
-    entity.deleted_at = None
+    found = await session.run_sync(restored, entity)
     await session.flush()
+    for each in found:
+        loaded = [item.key for item in soft_cascades(inspect(each).mapper)]
+        names = [name for name in loaded if name in each.__dict__]
+        if names:
+            await session.refresh(each, names)
     return True

@@ -220,7 +220,6 @@ async def test_children_that_are_not_marked_stay(db_session: AsyncSession) -> No
     assert [("red", shelf.id)] == [(label.text, label.shelf_id) for label in found]
 
 
-@pytest.mark.xfail(reason="SQLAlchemy finds orphans after the flush was planned", strict=True)
 async def test_orphan_is_marked(db_session: AsyncSession, shelf: LibShelf) -> None:
     """A child taken out of a collection with delete-orphan is marked, not removed."""
     await shelf.load(LibShelf.notes)
