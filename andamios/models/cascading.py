@@ -10,7 +10,7 @@ parent's row does.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from weakref import WeakKeyDictionary
+from weakref import WeakKeyDictionary, ref
 
 from sqlalchemy import inspect, select, tuple_, update
 from sqlalchemy.orm import aliased, with_parent
@@ -34,9 +34,14 @@ __all__ = [
     "held_by",
     "mark_children",
     "orphans",
+    "pass_on",
+    "reaches_soft",
+    "remember",
     "restored",
     "soft_cascades",
 ]
+
+FORGOTTEN = "andamios_forgotten"
 
 ALL = {INCLUDE_DELETED: True}
 
@@ -55,6 +60,16 @@ def _to_soft(mapper: Mapper[Any]) -> Relationships:
         found = tuple(item for item in every if issubclass(item.mapper.class_, SoftDeleteModel))
         _known[mapper] = found
     return found
+
+
+def reaches_soft(mapper: Mapper[Any], seen: frozenset[Any] = frozenset()) -> bool:
+    """Whether a deletion of such a row reaches one whose model is softly deleted."""
+    if mapper in seen:
+        return False
+    seen |= {mapper}
+    return issubclass(mapper.class_, SoftDeleteModel) or any(
+        reaches_soft(item.mapper, seen) for item in mapper.relationships if item.cascade.delete
+    )
 
 
 def mark_children(
@@ -166,13 +181,43 @@ def forget_hidden(session: Session) -> None:
             if not state.dict.get(key) or is_hidden(owner):
                 continue
             value = state.dict[key]
-            if not relationship.uselist:
-                if is_hidden(value) and not state.attrs[key].history.has_changes():
+            if relationship.uselist:
+                adapter = collection_adapter(value)
+                gone = [item for item in adapter if is_hidden(item)]
+                for child in gone:
+                    adapter.remove_without_event(child)
+            else:
+                gone = [value] if is_hidden(value) else []
+                if gone and not state.attrs[key].history.has_changes():
                     set_committed_value(owner, key, None)
-                continue
-            adapter = collection_adapter(value)
-            for child in [item for item in adapter if is_hidden(item)]:
-                adapter.remove_without_event(child)
+            if gone:
+                note = (_transaction(session), ref(owner), key)
+                session.info.setdefault(FORGOTTEN, []).append(note)
+
+
+def remember(session: Session) -> None:
+    """Have relationships read again that lost what was marked, which is being rolled back."""
+    transaction, kept = _transaction(session), []
+    for note in session.info.pop(FORGOTTEN, []):
+        if note[0] is not transaction:
+            kept.append(note)
+        elif (owner := note[1]()) is not None and owner in session:
+            session.expire(owner, [note[2]])
+    session.info[FORGOTTEN] = kept
+
+
+def pass_on(session: Session, transaction: Any) -> None:
+    """Let the transaction around a savepoint answer for what was marked in it."""
+    around = transaction.parent
+    notes = session.info.pop(FORGOTTEN, [])
+    if around is not None:
+        session.info[FORGOTTEN] = [
+            (around if note[0] is transaction else note[0], *note[1:]) for note in notes
+        ]
+
+
+def _transaction(session: Session) -> Any:
+    return session.get_nested_transaction() or session.get_transaction()
 
 
 def children_of(session: Session, entity: Any, relationship: Any, *conditions: Any) -> list[Any]:

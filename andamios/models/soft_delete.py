@@ -34,11 +34,15 @@ from andamios.core.visibility import INCLUDE_DELETED, hide, includes_deleted
 from andamios.errors import ConfigurationError, NotFoundError
 from andamios.models.base import BaseModel, SoftDeleteModel
 from andamios.models.cascading import (
+    FORGOTTEN,
     children_of,
     forget_hidden,
     held_by,
     mark_children,
     orphans,
+    pass_on,
+    reaches_soft,
+    remember,
 )
 from andamios.models.mixins import count_version
 from andamios.models.unique import DELETED_AT
@@ -86,7 +90,7 @@ def _gathered(session: Any, entity: Any, seen: set[Any]) -> Iterator[Any]:
     seen.add(entity)
     yield entity
     for relationship in inspect(entity).mapper.relationships:
-        if not relationship.cascade.delete or relationship.viewonly:
+        if not relationship.cascade.delete or not reaches_soft(relationship.mapper):
             continue
         children = children_of(session, entity, relationship)
         if relationship.uselist and relationship.lazy not in {"dynamic", "write_only"}:
@@ -138,6 +142,18 @@ def _mark_along(session: Session, _context: Any) -> None:
 def _forget_hard(session: Session, _transaction: Any) -> None:
     session.info.pop(HARD, None)
     session.info.pop(MARKED, None)
+
+
+@event.listens_for(Session, "after_rollback")
+def _show_again(session: Session) -> None:
+    if session.info.get(FORGOTTEN):
+        remember(session)
+
+
+@event.listens_for(Session, "after_transaction_end")
+def _end(session: Session, transaction: Any) -> None:
+    if session.info.get(FORGOTTEN):
+        pass_on(session, transaction)
 
 
 def _cascaded(session: Session, entity: object, hard: set[Any]) -> Iterator[object]:

@@ -284,6 +284,24 @@ async def test_loaded_collections(db_session: AsyncSession) -> None:
     assert ["c"] == [room.name for room in club.rooms]
 
 
+async def test_loaded_collections_after_a_rollback(db_session: AsyncSession) -> None:
+    """What a savepoint marked is read again, and what was marked before it stays away."""
+    club = LeakClub(name="one", rooms=[LeakRoom(name=name) for name in "abcd"])
+    other = LeakClub(name="two", rooms=[LeakRoom(name="x"), LeakRoom(name="y")])
+    db_session.add_all([club, other])
+    await db_session.flush()
+    await db_session.delete(other.rooms[0])
+    async with db_session.begin_nested():
+        await db_session.delete(club.rooms[0])
+    nested = await db_session.begin_nested()
+    await db_session.delete(club.rooms[0])
+    await db_session.flush()
+    await nested.rollback()
+    await club.load(LeakClub.rooms)
+    assert ["b", "c", "d"] == [room.name for room in club.rooms]
+    assert ["y"] == [room.name for room in other.rooms]
+
+
 async def test_loaded_collections_keep_what_waits(db_session: AsyncSession, club: LeakClub) -> None:
     """Changes that are not flushed yet are not lost."""
     await club.load(LeakClub.rooms, LeakClub.members)

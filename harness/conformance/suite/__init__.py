@@ -21,6 +21,11 @@ from harness.conformance.suite.numbers import TestDecimals, TestNumbers
 from harness.conformance.suite.paging import TestOrder, TestPages, TestStreams
 from harness.conformance.suite.rules import TestSoftDelete, TestStamps, TestVersions
 from harness.conformance.suite.sessions import TestLazyLoads, TestSessionOfThisTask
+from harness.conformance.suite.soft_deletes import (
+    TestSoftCascades,
+    TestSoftMemory,
+    TestSoftUnique,
+)
 from harness.conformance.suite.texts import TestText
 from harness.conformance.suite.transactions import TestIsolation, TestTransactions
 from harness.conformance.suite.upserts import TestGetOrCreate, TestUpserts
@@ -49,7 +54,10 @@ __all__ = [
     "TestPages",
     "TestRelationshipFilters",
     "TestSessionOfThisTask",
+    "TestSoftCascades",
     "TestSoftDelete",
+    "TestSoftMemory",
+    "TestSoftUnique",
     "TestStamps",
     "TestStreams",
     "TestText",
