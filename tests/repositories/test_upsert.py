@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import weakref
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
@@ -30,7 +31,7 @@ from andamios import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from andamios import AndamiosEngine
 
@@ -274,6 +275,21 @@ async def test_soft_deletion(engine: AndamiosEngine) -> None:
     assert ("id",) == caught.value.columns
 
 
+async def test_values_that_are_free_again(engine: AndamiosEngine) -> None:
+    """A unique value of a deleted row is free: a new row gets it, and is updated from then on."""
+    pages = GenericRepository[UpsertPage](engine)
+    page = await pages.create(UpsertPage(path="/a", text="old"))
+    await pages.delete(page.id)
+    made = await pages.upsert({"path": "/a", "text": "new"}, on=["path"])
+    again = await pages.upsert({"path": "/a", "text": "newer"}, on=["path"])
+    await pages.upsert_many([{"path": "/a"}, {"path": "/b"}], on=["path"])
+    found = await pages.query().include_deleted().order_by("id").execute()
+
+    assert page.id != made.id == again.id
+    assert ["old", "newer", None] == [each.text for each in found]
+    assert [True, False, False] == [each.is_deleted for each in found]
+
+
 async def test_classes_in_one_table(engine: AndamiosEngine) -> None:
     """A row of another class is in the way, and is not updated."""
     circles = GenericRepository[UpsertCircle](engine)
@@ -312,11 +328,11 @@ async def test_many_in_one_statement(engine: AndamiosEngine) -> None:
     """Where a statement takes several rows, the same holds, and held objects are fresh."""
     async with engine.session() as session:
         held = await tags(session).create(UpsertTag(word="a", uses=1))
-        rows = [{"word": word, "uses": 5} for word in "abca"]
-        assert 4 == await tags(session).upsert_many(rows, on=["word"])
+        rows: list[dict[str, Any]] = [{"word": word, "uses": 5} for word in "bca"]
+        assert 4 == await tags(session).upsert_many([*rows, {"word": "b"}], on=["word"])
         assert (5, 2) == (held.uses, held.version)
         assert held.updated_at > held.created_at
-    assert 3 == await tags(engine).count()
+    assert [5, 5, 5] == [tag.uses for tag in await tags(engine).list()]
 
 
 async def test_many_all_or_none(engine: AndamiosEngine) -> None:
@@ -329,6 +345,34 @@ async def test_many_all_or_none(engine: AndamiosEngine) -> None:
         await users(session).upsert({"email": "y"}, on=["email"])
 
     assert {"x", "y"} == {user.email for user in await users(engine).list()}
+
+
+class LooseRow(dict[str, Any]):
+    """A row of which one can see whether somebody keeps it."""
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize("kind", [UpsertUser, UpsertTag])
+async def test_rows_are_let_go(engine: AndamiosEngine, kind: type[Any]) -> None:
+    """No more than a batch, and the row that is being read, is held in memory."""
+    field = "email" if kind is UpsertUser else "word"
+    alive: weakref.WeakSet[LooseRow] = weakref.WeakSet()
+    most = 0
+
+    def given() -> Iterator[LooseRow]:
+        nonlocal most
+        for number in range(60):
+            row = LooseRow({field: f"n{number}"})
+            alive.add(row)
+            most = max(most, len(alive))
+            yield row
+
+    repository: Any = GenericRepository.__class_getitem__(kind)(engine)
+    await repository.upsert_many(given(), on=[field], batch=10)
+
+    assert 60 == await repository.count()
+    assert most <= 21
 
 
 @pytest.mark.parametrize("kind", [UpsertUser, UpsertTag])
