@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import HealthCheck, settings
 
 ROOT = str(Path(__file__).parents[1])
 if ROOT not in sys.path:
@@ -93,3 +94,10 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
 def default_isolation() -> str:
     """Real transactions: most of what is tested here is what they do."""
     return "committing"
+
+
+# What CI runs; `--hypothesis-profile=nightly` takes more and longer sequences.
+_USUAL = settings(deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", _USUAL, max_examples=15, stateful_step_count=25)
+settings.register_profile("nightly", _USUAL, max_examples=500, stateful_step_count=60)
+settings.load_profile("ci")

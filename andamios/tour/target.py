@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import URL
 
 from andamios.core.engine import AndamiosEngine
+from andamios.core.monitor import HealthMonitor
 from andamios.core.urls import make_url
 from andamios.errors import ConfigurationError
 from andamios.tour.models import TourModel
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 __all__ = ["database_file", "filled_database", "make_folder"]
+
+LONGEST_LOAD = 1800.0
+"""Seconds."""
 
 PREFIX = ".andamios-tour-"
 """Of the folder in which a file is built; the process's number follows."""
@@ -80,16 +84,21 @@ async def filled_database(
     file = database_file(url)
     if file is not None:
         await _build_file(file.absolute(), fill)
-    async with AndamiosEngine(url) as engine:
+    async with _engine(url) as engine:
         if file is None:
             await _build_tables(engine, fill)
         yield engine
 
 
+def _engine(url: URL) -> AndamiosEngine:
+    # All rows are one transaction, which takes over a minute where the disk is busy.
+    return AndamiosEngine(url, monitor=HealthMonitor(leak_after=LONGEST_LOAD))
+
+
 async def _build_file(file: Path, fill: Callable[[AndamiosEngine], Awaitable[None]]) -> None:
     folder = await asyncio.to_thread(_begin, file)
     try:
-        async with AndamiosEngine(_url_of(folder / file.name)) as engine:
+        async with _engine(_url_of(folder / file.name)) as engine:
             await fill(engine)
         # Closing has written the log back into the file, which is now all there is.
         await asyncio.to_thread(_move, folder / file.name, file)
