@@ -12,6 +12,8 @@ from harness.conformance.suite import (
     TestDecimals,
     TestFilters,
     TestGetOrCreate,
+    TestHistories,
+    TestHooks,
     TestIsolation,
     TestJoins,
     TestJson,

@@ -15,6 +15,7 @@ from harness.conformance.suite.filters import (
     TestRelationshipFilters,
     TestTextFilters,
 )
+from harness.conformance.suite.histories import TestHistories, TestHooks
 from harness.conformance.suite.joins import TestAggregates, TestJoins, TestLoading
 from harness.conformance.suite.moments import TestMoments
 from harness.conformance.suite.numbers import TestDecimals, TestNumbers
@@ -40,6 +41,8 @@ __all__ = [
     "TestDecimals",
     "TestFilters",
     "TestGetOrCreate",
+    "TestHistories",
+    "TestHooks",
     "TestIsolation",
     "TestJoins",
     "TestJson",
