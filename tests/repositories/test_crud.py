@@ -15,6 +15,7 @@ from andamios import (
     BaseRepository,
     ConfigurationError,
     DataError,
+    DeadlockError,
     DuplicateError,
     ForeignKeyError,
     GenericRepository,
@@ -401,3 +402,6 @@ async def test_skip_locked(engine: AndamiosEngine) -> None:
         async with engine.session() as second:
             left = await CrudOwners(second).lock(skip_locked=True)
             assert ["b"] == [owner.name for owner in left]
+        with pytest.raises(DeadlockError):
+            async with engine.session() as second:
+                await CrudOwners(second).lock(nowait=True)

@@ -13,6 +13,7 @@ from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from andamios import (
+    AuditedRepository,
     AuditMixin,
     BaseModel,
     ConfigurationError,
@@ -77,6 +78,13 @@ class UpsertParcel(UUIDModel):
 class UpsertPage(SoftDeleteModel):
     path: Mapped[str] = mapped_column(unique=True)
     text: Mapped[str | None]
+
+
+class UpsertRoom(AuditMixin, BaseModel):
+    __history__ = True
+
+    name: Mapped[str] = mapped_column(unique=True)
+    size: Mapped[int | None]
 
 
 class UpsertShape(BaseModel):
@@ -288,6 +296,19 @@ async def test_values_that_are_free_again(engine: AndamiosEngine) -> None:
     assert page.id != made.id == again.id
     assert ["old", "newer", None] == [each.text for each in found]
     assert [True, False, False] == [each.is_deleted for each in found]
+
+
+async def test_history(engine: AndamiosEngine) -> None:
+    """A model that keeps its history keeps that of upserts, too."""
+    rooms = AuditedRepository[UpsertRoom](engine)
+    for size in (1, 2):
+        room = await rooms.upsert({"name": "a", "size": size}, on=["name"])
+    await rooms.upsert_many([{"name": "a", "size": 3}, {"name": "b"}], on=["name"])
+    await rooms.get_or_create({"name": "a"})
+    await rooms.update_or_create({"name": "a"}, {"size": 4})
+    changes = [change.operation for change in await rooms.history(room)]
+
+    assert (1, 3) == (changes.count("create"), changes.count("update"))
 
 
 async def test_classes_in_one_table(engine: AndamiosEngine) -> None:
