@@ -28,16 +28,24 @@ from andamios import (
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
 __all__ = ["MachineCrate", "RepositoryMachine"]
 
 R = TypeVar("R")
+Order = tuple[str, bool, bool]
+"""A field, whether it is descending, and whether NULLs come first."""
 
 CODES = st.sampled_from(["a", "A", "b", "é", "e", "", " ", "100%", "a_b"])
 WEIGHTS = st.none() | st.sampled_from([-1, 0, 1, 2, 2**62])
 LABELS = st.text(st.characters(codec="utf-8", exclude_characters="\x00"), max_size=8)
+ORDERS = st.lists(
+    st.tuples(st.sampled_from(["weight", "label", "code"]), st.booleans(), st.booleans()),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda part: part[0],
+)
 PICKS = st.integers(0, 50)
 """Which of the stored rows, counted round and round; so that any number finds one."""
 
@@ -63,6 +71,13 @@ class Crate:
     def changed(self, **values: Any) -> Crate:
         """What it is after an update."""
         return replace(self, version=self.version + 1, **values)
+
+
+def _expression(part: Order) -> Any:
+    name, descending, nulls_first = part
+    attribute = getattr(MachineCrate, name)
+    ordered = attribute.desc() if descending else attribute.asc()
+    return ordered.nulls_first() if nulls_first else ordered.nulls_last()
 
 
 class RepositoryMachine(RuleBasedStateMachine):
@@ -315,13 +330,11 @@ class RepositoryMachine(RuleBasedStateMachine):
         assert fitting.keys() == ({found.id} if found else set())
         assert bool(fitting) == self.run(self.crates.exists({"code": code}))
 
-    @rule(size=st.integers(1, 4), descending=st.booleans(), nulls_first=st.booleans())
-    def pages(self, size: int, *, descending: bool, nulls_first: bool) -> None:
+    @rule(size=st.integers(1, 4), order=ORDERS)
+    def pages(self, size: int, order: list[Order]) -> None:
         """Pages by position, one after the other and back again, are the sorted rows."""
-        order = MachineCrate.weight.desc() if descending else MachineCrate.weight.asc()
-        order = order.nulls_first() if nulls_first else order.nulls_last()
-        query = self.crates.query().order_by(order)
-        expected = list(self._sorted(descending=descending, nulls_first=nulls_first))
+        query = self.crates.query().order_by(*map(_expression, order))
+        expected = self._sorted(order)
         pages, cursor = [], None
         while True:
             page = self.run(query.page_after(cursor, size))
@@ -337,15 +350,15 @@ class RepositoryMachine(RuleBasedStateMachine):
             cursor = page.previous
         assert expected == [key for page in back for key in page]
 
-    def _sorted(self, *, descending: bool, nulls_first: bool) -> Iterator[int]:
-        def place(key: int) -> tuple[bool, int, int]:
-            weight = self.rows[key].weight
-            sign = -1 if descending else 1
-            is_null = weight is None
-            # Ties are in the order of the key, in the direction of the whole.
-            return (is_null != nulls_first, 0 if weight is None else sign * weight, sign * key)
-
-        yield from sorted(self.live(), key=place)
+    def _sorted(self, order: list[Order]) -> list[int]:
+        # Ties are in the order of the key, in the direction of the last field.
+        keys = sorted(self.live(), reverse=order[-1][1])
+        for name, descending, nulls_first in reversed(order):
+            nulls = [key for key in keys if getattr(self.rows[key], name) is None]
+            rest = [key for key in keys if key not in nulls]
+            rest.sort(key=lambda key: getattr(self.rows[key], name), reverse=descending)
+            keys = nulls + rest if nulls_first else rest + nulls
+        return keys
 
     @invariant()
     def same(self) -> None:
