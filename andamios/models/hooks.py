@@ -56,6 +56,7 @@ COMMITTED = "andamios_committed"
 log = logging.getLogger("andamios.hooks")
 
 _hooks: WeakKeyDictionary[type[Any], frozenset[str]] = WeakKeyDictionary()
+_drops: WeakKeyDictionary[type[Any], tuple[str, ...]] = WeakKeyDictionary()
 _failures: Counter[str] = Counter()
 
 
@@ -124,7 +125,9 @@ def _writes(session: Session) -> Iterator[tuple[object, str]]:
     for entity in _hooked(session.deleted):
         yield entity, "delete"
     changed = session.dirty
-    orphans = {id(orphan) for entity in changed for orphan in _orphans(entity)}
+    dropping = {model for model in set(map(type, changed)) if _dropping(model)}
+    parents = (entity for entity in changed if type(entity) in dropping) if dropping else ()
+    orphans = {id(orphan) for parent in parents for orphan in _orphans(parent)}
     for entity in _hooked(changed):
         kind = "delete" if id(entity) in orphans else change_of(entity)
         if kind is not None:
@@ -136,12 +139,23 @@ def _hooked(entities: Any) -> list[object]:
     return [entity for entity in entities if type(entity) in hooked] if hooked else []
 
 
-def _orphans(entity: object) -> Iterator[object]:
+def _dropping(model: type[Any]) -> tuple[str, ...]:
+    """Find the relationships whose children go when they are taken out, and have hooks."""
+    found = _drops.get(model)
+    if found is None:
+        found = _drops[model] = tuple(
+            item.key
+            for item in inspect(model, raiseerr=True).relationships
+            if item.cascade.delete_orphan and has_hooks(item.mapper.class_)
+        )
+    return found
+
+
+def _orphans(parent: object) -> Iterator[object]:
     """Find what was taken from its only parent, which deletes it."""
-    state: InstanceState[Any] = inspect(entity, raiseerr=True)
-    for item in state.mapper.relationships:
-        if item.cascade.delete_orphan and has_hooks(item.mapper.class_):
-            yield from (gone for gone in state.attrs[item.key].history.deleted or () if gone)
+    state: InstanceState[Any] = inspect(parent, raiseerr=True)
+    for key in _dropping(type(parent)):
+        yield from (gone for gone in state.attrs[key].history.deleted or () if gone is not None)
 
 
 @event.listens_for(Session, "before_flush", insert=True)
