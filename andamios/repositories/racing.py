@@ -6,7 +6,7 @@ The second read must see what somebody else has just committed: MySQL shows that
 reads only; PostgreSQL and MariaDB, inside a snapshot, to nobody. The first read takes no lock:
 on MySQL, two callers that lock the gap where a row is missing would wait for each other. On
 MariaDB, where a plain read makes the snapshot, there is none if it can be helped. Whoever lost
-on either keeps the gap in front of the row locked until his transaction ends.
+on either keeps the gaps beside the row locked until his transaction ends.
 """
 
 from __future__ import annotations
