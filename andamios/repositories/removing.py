@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
 
-from andamios.errors import ConfigurationError
+from andamios.errors import ConfigurationError, ForeignKeyError, NotNullError
 from andamios.models.cascading import restored, soft_cascades
 from andamios.models.soft_delete import hard_delete, is_soft_delete
 from andamios.repositories.reading import get
@@ -25,7 +25,7 @@ async def delete(session: AsyncSession, model: type[Any], key: Key) -> bool:
     if entity is None:
         return False
     await session.delete(entity)
-    await session.flush()
+    await _flush(session, model)
     return True
 
 
@@ -35,7 +35,7 @@ async def remove(session: AsyncSession, model: type[Any], key: Key) -> bool:
     if entity is None:
         return False
     await hard_delete(session, entity)
-    await session.flush()
+    await _flush(session, model)
     return True
 
 
@@ -64,3 +64,35 @@ async def restore(session: AsyncSession, model: type[Any], key: Key) -> bool:
         if names:
             await session.refresh(each, names)
     return True
+
+
+async def _flush(session: AsyncSession, model: type[Any]) -> None:
+    """
+    Write a deletion.
+
+    Raises:
+        ForeignKeyError: Rows that cannot be without it refer to it. SQLAlchemy sets the
+            keys of children to NULL first, and a set-based DELETE does not; the mistake is
+            the same, and so is its error.
+    """
+    try:
+        await session.flush()
+    except NotNullError as error:
+        raise ForeignKeyError(
+            f"Rows of {error.table} still refer to this {model.__name__}. Delete them first, or "
+            'say cascade="all, delete-orphan" at the relationship.',
+            constraint=_constraint_of(model, error),
+            columns=error.columns,
+            table=error.table,
+            statement=error.statement,
+            code=error.code,
+        ) from error
+
+
+def _constraint_of(model: type[Any], error: NotNullError) -> str | None:
+    tables = inspect(model).registry.metadata.tables.values()
+    for table in (each for each in tables if each.name == error.table):
+        for constraint in table.foreign_key_constraints:
+            if tuple(constraint.column_keys) == error.columns:
+                return str(constraint.name) if constraint.name else None
+    return None

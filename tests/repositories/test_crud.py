@@ -217,6 +217,9 @@ async def test_refused_rows(owners: CrudOwners) -> None:
     cat = await pets.create(CrudPet(kind="cat", owner_id=ana.id))
     with pytest.raises(ForeignKeyError):
         await owners.delete_where({"id": ana.id})
+    with pytest.raises(ForeignKeyError) as refused:
+        await owners.delete(ana.id)
+    assert ("fk_crud_pet_owner_id", "crud_pet") == (refused.value.constraint, refused.value.table)
     blas = await owners.create(CrudOwner(name="Blas"))
     blas.name = "Ana"
     with pytest.raises(DuplicateError):

@@ -11,8 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from andamios import (
     BaseModel,
     ConfigurationError,
+    ForeignKeyError,
     GenericRepository,
-    NotNullError,
     SoftDeleteModel,
     VersioningMixin,
 )
@@ -101,7 +101,7 @@ async def test_across_relationships(engine: AndamiosEngine) -> None:
     assert 0 == await files.count({"folder.name": "a"})
     assert 0 == await files.query().join(SoftFile.folder).count()
     assert 1 == await files.query().join(SoftFile.folder).include_deleted().count()
-    with pytest.raises(NotNullError):
+    with pytest.raises(ForeignKeyError):
         await folders.hard_delete(folder.id)
 
 
