@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from andamios.errors import QueryError
-from andamios.queries.compose import finished, source_of
+from andamios.queries.compose import counted, finished, source_of
 from andamios.queries.ordering import order_keys, placed, tie_broken
 from andamios.queries.pages import Page
 from andamios.queries.reading import count, dialect_of
@@ -37,15 +37,23 @@ async def page(session: AsyncSession, spec: QuerySpec, number: int, size: int) -
         raise QueryError("page() sets the limit itself; take limit() and offset() away")
     whole_number("size", size, least=1)
     offset = (whole_number("number", number, least=1) - 1) * size
-    items = await _items(session, replace(spec, limit=size, offset=offset))
-    # A page that is begun and not full is the last one, and tells the total itself.
-    is_last = len(items) < size and bool(items or not offset)
-    total = offset + len(items) if is_last else await count(session, spec)
+    items, total = await _read(session, replace(spec, limit=size, offset=offset), spec)
+    if total is None:  # a page past the end has no row to tell it
+        total = await count(session, spec) if offset else 0
     return Page(items, total, number, size)
 
 
-async def _items(session: AsyncSession, spec: QuerySpec) -> list[Any]:
+async def _read(
+    session: AsyncSession, spec: QuerySpec, whole: QuerySpec
+) -> tuple[list[Any], int | None]:
+    """Read a page and the total in one round trip; the database counts once, not for each row."""
+    dialect = dialect_of(session, spec)
     source = source_of(spec, tie_broken(spec, order_keys(spec)))
-    statement = source.statement.order_by(*placed(source.keys, dialect_of(session, spec)))
-    result = await session.execute(finished(spec, statement))
-    return list(result.all() if spec.gives_rows else result.scalars().unique().all())
+    statement = source.statement.order_by(*placed(source.keys, dialect))
+    width = len(statement.column_descriptions)
+    total = counted(whole, dialect).scalar_subquery().label("page_total")
+    rows = await session.execute(finished(spec, statement.add_columns(total)))
+    result = (rows if spec.gives_rows else rows.unique()).freeze()
+    first = result().first()
+    items = result().columns(*range(width)).all() if spec.gives_rows else result().scalars().all()
+    return list(items), None if first is None else first[width]

@@ -11,6 +11,9 @@ from sqlalchemy.orm import Mapped, mapped_column, relationship
 from andamios import BaseModel, Page, QueryBuilder, QueryError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from andamios import AndamiosEngine
 
 
@@ -115,3 +118,24 @@ async def test_limits_do_not_mix_with_pages(owners: AndamiosEngine) -> None:
         await query.page(1, 3)
     with pytest.raises(QueryError, match="limit"):
         await query.page_after(None, 3)
+
+
+async def test_one_round_trip(
+    owners: AndamiosEngine, max_queries: Callable[[int], AbstractContextManager[Any]]
+) -> None:
+    """The total comes with the page, also of joins, of rows and of groups, and beside loads."""
+    query = QueryBuilder(PagedOwner, owners)
+    groups = query.group_by(PagedOwner.name).aggregate(number=func.count())
+    pages = [
+        (query, 3),
+        (query.load(PagedOwner.pets), 3),
+        (query.join(PagedOwner.pets), 3),
+        (query.only(PagedOwner.name), 3),
+        (groups, 2),
+    ]
+    for each, size in pages:
+        loads = 1 if each is pages[1][0] else 0
+        with max_queries(1 + loads):
+            page = await each.page(1, size)
+        assert await each.count() == page.total
+        assert size == len(page.items)
