@@ -11,7 +11,9 @@ from sqlalchemy.orm import Mapped, relationship
 from andamios import (
     AndamiosEngine,
     AsyncSession,
+    AuditedRepository,
     BaseModel,
+    Change,
     CursorPage,
     FilterBuilder,
     GenericRepository,
@@ -104,8 +106,20 @@ async def repositories(engine: AndamiosEngine, session: AsyncSession) -> None:
     assert_type(await users.create_many([{"name": "x"}]), int)
     assert_type(await users.create_many([{"name": "x"}], returning="entities"), list[User])
     assert_type(await users.create_many([{"name": "x"}], returning="keys"), list[Any])
+    assert_type(await users.upsert({"name": "x"}, on=["name"]), User)
+    assert_type(await users.upsert_many([{"name": "x"}], on=[User.name]), int)
+    assert_type(await users.get_or_create({"name": "x"}, {"age": 3}), tuple[User, bool])
+    assert_type(await users.update_or_create({"name": "x"}, {"age": 3}), tuple[User, bool])
+    assert_type(await users.update_where({"name": "x"}, {"age": 3}), int)
+    assert_type(await users.delete_where({"name": "x"}), int)
+    assert_type(await users.lock({"name": "x"}, limit=1), list[User])
+    assert_type(await users.restore(1), bool)
     assert_type(users.query(), QueryBuilder[User])
     assert_type(users.stream(), AsyncGenerator[User, None])
+    audited = AuditedRepository[User](session)
+    assert_type(await audited.history(1), list[Change])
+    assert_type(await audited.as_of(dt.datetime.now(dt.UTC)), list[User])
+    assert_type(await audited.revert(1, 2), User)
     posts = GenericRepository[Post](session)
     assert_type(await posts.get_by_id(1), Post | None)
     assert_type(await ReadOnlyRepository[Post]().list(), list[Post])
