@@ -20,6 +20,13 @@ from harness.conformance.suite.joins import TestAggregates, TestJoins, TestLoadi
 from harness.conformance.suite.moments import TestMoments
 from harness.conformance.suite.numbers import TestDecimals, TestNumbers
 from harness.conformance.suite.paging import TestOrder, TestPages, TestStreams
+from harness.conformance.suite.queries import (
+    TestBuilders,
+    TestEnds,
+    TestPeers,
+    TestSetWrites,
+    TestShapes,
+)
 from harness.conformance.suite.rules import TestSoftDelete, TestStamps, TestVersions
 from harness.conformance.suite.sessions import TestLazyLoads, TestSessionOfThisTask
 from harness.conformance.suite.soft_deletes import (
@@ -34,11 +41,13 @@ from harness.conformance.suite.values import TestJson, TestNulls, TestOtherValue
 
 __all__ = [
     "TestAggregates",
+    "TestBuilders",
     "TestBulk",
     "TestConstraints",
     "TestCrud",
     "TestDataErrors",
     "TestDecimals",
+    "TestEnds",
     "TestFilters",
     "TestGetOrCreate",
     "TestHistories",
@@ -55,8 +64,11 @@ __all__ = [
     "TestOrder",
     "TestOtherValues",
     "TestPages",
+    "TestPeers",
     "TestRelationshipFilters",
     "TestSessionOfThisTask",
+    "TestSetWrites",
+    "TestShapes",
     "TestSoftCascades",
     "TestSoftDelete",
     "TestSoftMemory",
