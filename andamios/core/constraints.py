@@ -36,15 +36,16 @@ class ConstraintFacts:
         return ", ".join(part for part in (target, self.constraint) if part)
 
 
-# Names only: the code has decided the class before any of these is looked at.
+# Names only: the code has decided the class before any of these is looked at. Servers speak
+# many languages (lc_messages), so that the quotes count, and not the words between them.
 MYSQL_NAMES = {
-    1062: re.compile(r" for key '(?:(?P<table>[^'.]+)\.)?(?P<constraint>[^']+)'$"),
-    1048: re.compile(r"^Column '(?P<column>[^']+)'"),
-    1364: re.compile(r"^Field '(?P<column>[^']+)'"),
+    1062: re.compile(r".*'(?:(?P<table>[^'.]+)\.)?(?P<constraint>[^']+)'[^']*$", re.DOTALL),
+    1048: re.compile(r"'(?P<column>[^']+)'"),
+    1364: re.compile(r"'(?P<column>[^']+)'"),
     1451: re.compile(r"`(?P<table>[^`]+)`, CONSTRAINT `(?P<constraint>[^`]+)`"),
     1452: re.compile(r"`(?P<table>[^`]+)`, CONSTRAINT `(?P<constraint>[^`]+)`"),
-    3819: re.compile(r"^Check constraint '(?P<constraint>[^']+)'"),
-    4025: re.compile(r"^CONSTRAINT `(?P<constraint>[^`]+)` failed for `[^`]*`\.`(?P<table>[^`]+)`"),
+    3819: re.compile(r"'(?P<constraint>[^']+)'"),
+    4025: re.compile(r"`(?P<constraint>[^`]+)`[^`]*`[^`]*`[^`]*`(?P<table>[^`]+)`"),
 }
 
 SQLITE_COLUMNS = re.compile(r"^(?:UNIQUE|NOT NULL) constraint failed: (?P<columns>.+)$")

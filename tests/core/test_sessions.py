@@ -12,6 +12,7 @@ from andamios import (
     DuplicateError,
     QueryError,
     SessionTaskError,
+    current_session,
     run,
 )
 from tests.core.conftest import EngineMaker
@@ -47,10 +48,12 @@ async def test_block_that_raises_rolls_back(engine: AndamiosEngine) -> None:
 
 
 async def test_commit_that_fails_rolls_back(engine: AndamiosEngine, server: Server) -> None:
-    """A commit that fails leaves neither rows nor a connection nor a transaction."""
+    """A commit that fails leaves neither rows nor a connection, transaction or session."""
     with pytest.raises(DuplicateError):
         async with engine.session() as session:
             session.add_all([LibWord(word="twice"), LibWord(word="twice")])
+    with pytest.raises(SessionTaskError):
+        current_session()
     assert [] == await words(engine)
     assert (0, 0) == (engine.connections.stats().in_use, await server.open_transactions())
 

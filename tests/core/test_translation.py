@@ -58,6 +58,32 @@ async def test_duplicate(db_session: AsyncSession) -> None:
     assert ("uq_lib_author_email", ("email",), "lib_author") == facts(error)
 
 
+BROKEN: dict[type[ConstraintError], Any] = {
+    DuplicateError: insert(LibAuthor).values(name="it's 'Ana'", email=SECRET),
+    NotNullError: insert(LibAuthor).values(name=None),
+    CheckViolationError: insert(LibAuthor).values(name="x", age=-1),
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("language", ["de_DE", "fr_FR", "hu_HU", "ja_JP", "zh_CN"])
+async def test_other_languages(
+    db_session: AsyncSession, backend: str, language: str, kind: type[ConstraintError]
+) -> None:
+    """A server that speaks another language says the same."""
+    if backend in {"sqlite", "postgresql"}:
+        pytest.skip("SQLite speaks English, and PostgreSQL tells facts beside its words")
+    await author(db_session, email=SECRET)
+    english = await failing(db_session, BROKEN[kind], kind)
+    await db_session.execute(text(f"SET SESSION lc_messages = '{language}'"))
+    try:
+        other = await failing(db_session, BROKEN[kind], kind)
+    finally:
+        await db_session.execute(text("SET SESSION lc_messages = DEFAULT"))
+    assert facts(english) == facts(other)
+    assert facts(english) != (None, None, "lib_author")
+
+
 async def test_duplicate_of_several_columns(db_session: AsyncSession) -> None:
     """A unique key of several columns tells them all, in order."""
     await author(db_session, country="Peru", number=7)
@@ -105,8 +131,9 @@ async def test_duplicate_in_a_statement_of_text(db_session: AsyncSession, backen
         "sqlite": (None, ("email",), "lib_author"),
         "postgresql": ("uq_lib_author_email", None, "lib_author"),
         "mysql": ("uq_lib_author_email", None, "lib_author"),
+        "mariadb": ("uq_lib_author_email", None, None),
     }
-    assert told[backend] == facts(error)
+    assert told.get(backend, told["mysql"]) == facts(error)
 
 
 async def test_duplicate_among_many(db_session: AsyncSession) -> None:
@@ -203,7 +230,7 @@ REFUSED: dict[str, Any] = {
 async def test_refused_statement(db_session: AsyncSession, backend: str, name: str) -> None:
     """Anything else is a QueryError with the database's own code and the statement."""
     error = await failing(db_session, REFUSED[name], QueryError)
-    assert CODES[name][backend] == error.code
+    assert CODES[name].get(backend, CODES[name]["mysql"]) == error.code
     assert "SELECT" in str(error.statement)
     assert str(error.code) in str(error)
 

@@ -1,7 +1,7 @@
 """Soft deletion: rows are marked, invisible, and there again when asked for."""
 
 import pytest
-from sqlalchemy import delete, exists, func, select, update
+from sqlalchemy import delete, exists, func, select, text, update
 from sqlalchemy.orm import aliased, joinedload, selectinload
 
 from andamios import AndamiosEngine, AsyncSession
@@ -269,7 +269,10 @@ async def test_hard_delete_that_was_rolled_back_is_forgotten(engine: AndamiosEng
 async def test_core_statements_are_outside_of_the_promise(
     db_session: AsyncSession, shelf: LibShelf
 ) -> None:
-    """A statement on the table itself sees every row."""
+    """A statement on the table itself, of text, or of the connection sees every row."""
     table = LibNote.__table__
     assert 2 == await db_session.scalar(select(func.count()).select_from(table))
+    assert 2 == await db_session.scalar(text("SELECT count(*) FROM lib_note"))
+    connection = await db_session.connection()
+    assert 2 == len((await connection.execute(select(LibNote.id))).all())
     assert shelf in db_session

@@ -239,6 +239,7 @@ def test_unknown_names(filters: dict[str, Any], suggestion: str) -> None:
         {"age__in": "30"},
         {"age__in": 30},
         {"age__in": None},
+        {"age__not_in": None},
         {"age__in": [30, "31"]},
         {"age__between": 3},
         {"age__between": (3, None)},

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from andamios import AndamiosEngine
+    from harness.fixtures.queries import QueryLog
 
 
 class PagedOwner(BaseModel):
@@ -70,6 +71,20 @@ async def test_a_page_past_the_end(owners: AndamiosEngine) -> None:
 
     assert Page([], 7, 9, 3) == page
     assert (3, False, True) == (page.pages, page.has_next, page.has_previous)
+
+
+async def test_the_total_is_counted_once(owners: AndamiosEngine, query_log: QueryLog) -> None:
+    """It is no window over every row of the page, and a last page that is not full tells it."""
+    query = QueryBuilder(PagedOwner, owners).order_by("name")
+    sent = []
+    for number in (1, 2, 3):
+        query_log.clear()
+        assert 7 == (await query.page(number, 3)).total
+        sent.append([each.text.casefold() for each in query_log])
+
+    assert [2, 2, 1] == [len(statements) for statements in sent]
+    assert [1, 1, 0] == [sum("count(" in each for each in statements) for statements in sent]
+    assert not [each for statements in sent for each in statements if " over " in each]
 
 
 async def test_nothing_to_page(owners: AndamiosEngine) -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import tracemalloc
 import weakref
 from contextlib import aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import ForeignKey, insert
@@ -68,6 +70,31 @@ async def test_objects_are_let_go(rows: AndamiosEngine, bound_to: str) -> None:
 
     assert COUNT == len(counts)
     assert 150 >= max(counts)
+
+
+@pytest.mark.parametrize("way", ["objects", "rows", "in a session"])
+async def test_memory_does_not_grow(engine: AndamiosEngine, way: str) -> None:
+    """Nobody reads the whole result first: not the session, not the driver."""
+    size = 5000
+    async with engine.session() as session:
+        texts = [{"text": f"{number:05}" + "x" * 240} for number in range(size)]
+        await session.execute(insert(StreamedRow), texts)
+    del texts
+
+    async def peak(batch: int) -> int:
+        async with engine.session(read_only=True) as session:
+            query = QueryBuilder(StreamedRow, session if way == "in a session" else engine)
+            chosen: Any = query.only("id", "text") if way == "rows" else query
+            await chosen.first()
+            gc.collect()
+            tracemalloc.start()
+            try:
+                assert size == len([None async for _ in chosen.stream(batch)])
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+    assert await peak(100) < await peak(size) / 3
 
 
 async def test_leaving_early(rows: AndamiosEngine) -> None:

@@ -242,6 +242,20 @@ async def test_new_object_with_a_key(engine: AndamiosEngine, doc: UpdatedDoc) ->
         await docs(engine).update(UpdatedDoc(title="x"))
 
 
+async def test_new_object_with_a_key_has_no_say_in_relationships(
+    engine: AndamiosEngine, doc: UpdatedDoc
+) -> None:
+    """What it does not hold stays, though its collection would be empty if one asked."""
+    await docs(engine).update(UpdatedDoc(id=doc.id, title="two"))
+    await docs(engine).update_many([{"id": doc.id, "title": "three"}])
+    async with engine.session() as session:
+        await docs(session).query().load(UpdatedDoc.tags).one()
+        await docs(session).update(UpdatedDoc(id=doc.id, title="four"))
+    found = await docs(engine).query().load(UpdatedDoc.tags).one()
+
+    assert ("four", ["new"]) == (found.title, [tag.name for tag in found.tags])
+
+
 async def test_a_version_set_by_hand(engine: AndamiosEngine, doc: UpdatedDoc) -> None:
     """A version that was set is the one that somebody read: another one loses."""
     doc.title = "two"
