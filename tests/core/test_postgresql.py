@@ -1,14 +1,16 @@
-"""Statements for many rows can be cancelled, also those that take several writes."""
+"""What only PostgreSQL has: writes that are cancelled half-way, and statements that it prepares."""
 
 import asyncio
+import uuid
 from typing import Any
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 
-from andamios import AndamiosEngine
+from andamios import AndamiosEngine, QueryError
 from andamios.core.postgresql import ONE_WRITE, pieces
-from tests.models.domain import LibPlain
+from tests.core.conftest import EngineMaker
+from tests.models.domain import LibPlain, LibWord
 
 
 async def test_an_insert_of_many_rows_can_be_cancelled(engine: AndamiosEngine) -> None:
@@ -55,3 +57,46 @@ def test_one_huge_row_is_a_piece() -> None:
     """A row larger than one write is sent alone."""
     huge = ("x" * ONE_WRITE,)
     assert [[("a",)], [huge], [("b",)]] == [list(part) for part in pieces([("a",), huge, ("b",)])]
+
+
+POOLED: dict[str, dict[str, Any]] = {
+    "no caches": {"statement_cache_size": 0, "prepared_statement_cache_size": 0},
+    "names of their own": {
+        "statement_cache_size": 0,
+        "prepared_statement_cache_size": 0,
+        "prepared_statement_name_func": lambda: f"andamios_{uuid.uuid4()}",
+    },
+}
+
+
+@pytest.mark.parametrize("way", POOLED)
+async def test_prepared_statements_that_are_gone(
+    make_engine: EngineMaker, backend: str, way: str
+) -> None:
+    """Behind a pooler each transaction may be on another connection: caches can be turned off."""
+    if backend != "postgresql":
+        pytest.skip("no other backend is meant")
+    engine = make_engine(pool_size=1, max_overflow=0, connect_args=POOLED[way])
+    found = []
+    for number in range(3):
+        async with engine.session() as session:
+            session.add(LibWord(word=f"{number}"))
+            await session.flush()
+            found.append(len(list(await session.scalars(select(LibWord.word)))))
+        async with engine.connections.acquire() as connection:
+            await connection.execute(text("DEALLOCATE ALL"))
+    assert [1, 2, 3] == found
+
+
+async def test_prepared_statements_are_kept(make_engine: EngineMaker, backend: str) -> None:
+    """Elsewhere they are kept, and one that is gone is an error with the server's code."""
+    if backend != "postgresql":
+        pytest.skip("no other backend is meant")
+    engine = make_engine(pool_size=1, max_overflow=0)
+    async with engine.session() as session:
+        await session.execute(select(LibWord))
+        await session.execute(text("DEALLOCATE ALL"))
+        with pytest.raises(QueryError) as caught:
+            await session.execute(select(LibWord))
+        await session.rollback()
+    assert "26000" == caught.value.code
