@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection
 
-__all__ = ["one_at_a_time"]
+__all__ = ["COMPANIONS", "one_at_a_time"]
+
+COMPANIONS = "andamios_companions"
+"""In the ``info`` of a table: tables that it is not complete without."""
 
 LOCK = {
     "postgresql": "SELECT pg_advisory_xact_lock(hashtext('andamios.create_all'))",

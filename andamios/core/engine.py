@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 from sqlalchemy import MetaData
 
 from andamios.core.connection import ConnectionManager
-from andamios.core.creation import one_at_a_time
+from andamios.core.creation import COMPANIONS, one_at_a_time
 from andamios.core.factory import ENGINE_CONFIG, ISOLATION_LEVELS, create_engine
 from andamios.core.hooks import Hooks
 from andamios.core.loop import prefer_uvloop
@@ -178,7 +178,7 @@ class AndamiosEngine:
 
         Args:
             base: A declarative base or a MetaData for all of its tables, or one model for
-                its own.
+                its own, with that of its history.
         """
         async with self._changing_tables() as connection:
             await connection.run_sync(_metadata(base).create_all, tables=_tables(base))
@@ -189,7 +189,7 @@ class AndamiosEngine:
 
         Args:
             base: A declarative base or a MetaData for all of its tables, or one model for
-                its own.
+                its own, with that of its history.
         """
         async with self._changing_tables() as connection:
             await connection.run_sync(_metadata(base).drop_all, tables=_tables(base))
@@ -246,4 +246,4 @@ def _metadata(base: type[DeclarativeBase] | MetaData) -> MetaData:
 
 def _tables(base: type[DeclarativeBase] | MetaData) -> list[Any] | None:
     table = getattr(base, "__table__", None)
-    return None if table is None else [table]
+    return None if table is None else [table, *table.info.get(COMPANIONS, ())]

@@ -25,8 +25,6 @@ NAMES: dict[str | int, re.Pattern[str]] = {
     ),
 }
 
-CURE = "Create the tables (engine.create_all), or apply the migrations"
-
 
 def missing_name(error: BaseException, code: str | int | None) -> str | None:
     """
@@ -45,8 +43,15 @@ def missing_name(error: BaseException, code: str | int | None) -> str | None:
         return None
     found: dict[str, Any] = match.groupdict()
     if found.get("table"):
-        return f"There is no table {found['table']!r} in this database. {CURE}"
-    return f"There is no column {found.get('column') or found['named']!r}. {CURE}"
+        return (
+            f"There is no table {found['table']!r} in this database. Create the tables "
+            "(engine.create_all), or apply the migrations"
+        )
+    name = found.get("column") or found["named"]
+    return (
+        f"There is no column {name!r}. Apply the migrations; create_all leaves tables that are "
+        "there as they are"
+    )
 
 
 def _text(error: BaseException) -> str:

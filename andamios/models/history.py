@@ -17,6 +17,7 @@ from weakref import WeakSet
 
 from sqlalchemy import Column, Index, String, Table, event, inspect
 
+from andamios.core.creation import COMPANIONS
 from andamios.core.session import Session
 from andamios.errors import ConfigurationError, QueryError
 from andamios.models.mixins import AuditMixin
@@ -82,6 +83,10 @@ def _make_history(mapper: Mapper[Any], model: type[Any]) -> None:
     if history is None:
         history = _new_table(table)
         _histories.add(history)
+        table.info.setdefault(COMPANIONS, []).append(history)
+        # SQLite would give the key of the last row, once that is gone, to the next one, and
+        # with it the history.
+        table.dialect_kwargs["sqlite_autoincrement"] = True
     # A class that shares its parent's table brings columns along.
     mapped = set(mapper.columns)
     for column in table.c:

@@ -583,3 +583,26 @@ async def test_row_that_comes_in_between(engine: AndamiosEngine) -> None:
     assert [("create", None, "a"), ("update", "a", "b")] == await owners(engine, first.id)
     assert [("create", None, "a")] == await owners(engine, late[0].id)
     assert "a" == (await accounts(engine).get_one(late[0].id)).owner
+
+
+async def test_a_key_is_not_given_again(engine: AndamiosEngine) -> None:
+    """The last row's key is not the next one's, whose history would begin with another row's."""
+    rooms = AuditedRepository[HistRoom](engine)
+    gone = await rooms.create(HistRoom(name="gone"))
+    await rooms.hard_delete(gone.id)
+    room = await rooms.create(HistRoom(name="new"))
+    assert gone.id < room.id
+    assert ["create"] == [change.operation for change in await rooms.history(room)]
+
+
+@pytest.mark.isolation("own")
+async def test_tables_of_one_model(engine: AndamiosEngine) -> None:
+    """A model is created and dropped with the table of its history."""
+    await engine.drop_all(HistPlace)
+    await engine.create_all(HistPlace)
+    rows = AuditedRepository[HistPlace](engine)
+    row = await rows.create(HistPlace(row=1, number=2))
+    assert 1 == len(await rows.history(row))
+    await engine.drop_all(HistPlace)
+    with pytest.raises(QueryError, match="hist_place_history"):
+        await rows.history((1, 2))
