@@ -33,6 +33,7 @@ __all__ = [
     "forget_hidden",
     "held_by",
     "mark_children",
+    "marked_model",
     "orphans",
     "pass_on",
     "reaches_soft",
@@ -97,6 +98,7 @@ def _mark_one(session: Session, relationship: RelationshipProperty[Any], when: A
     model: Any = relationship.mapper.class_
     parent: Any = aliased(relationship.parent.class_)
     child: Any = aliased(model)
+    marked = marked_model(relationship.mapper)
     keys = [
         relationship.mapper.get_property_by_column(c).key for c in relationship.mapper.primary_key
     ]
@@ -110,15 +112,21 @@ def _mark_one(session: Session, relationship: RelationshipProperty[Any], when: A
         .distinct()
         .subquery()
     )
-    own = [getattr(model, key) for key in keys]
+    own = [getattr(marked, key) for key in keys]
     left = own[0] if len(own) == 1 else tuple_(*own)
     held = held_by(session, model)
     result: Any = session.execute(
-        update(model).where(left.in_(select(*reached.c))).values(deleted_at=when),
+        update(marked).where(left.in_(select(*reached.c))).values(deleted_at=when),
         execution_options={**ALL, "synchronize_session": "fetch" if held else False},
     )
     _read_again(session, held)
     return bool(result.rowcount)
+
+
+def marked_model(mapper: Mapper[Any]) -> Any:
+    """Give the class whose own table has the mark: a parent's, if the tables are joined."""
+    table = mapper.columns["deleted_at"].table
+    return next(each.class_ for each in mapper.iterate_to_root() if each.local_table is table)
 
 
 def held_by(session: Session, model: type[Any]) -> list[Any]:

@@ -34,6 +34,7 @@ from weakref import WeakKeyDictionary
 
 from sqlalchemy import event, inspect
 from sqlalchemy.orm import Mapper, RelationshipDirection
+from sqlalchemy.orm.attributes import has_parent
 from sqlalchemy.util import await_only
 
 from andamios.core.session import Session
@@ -42,7 +43,9 @@ from andamios.errors import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sqlalchemy.orm import InstanceState, SessionTransaction
+    from sqlalchemy.orm import InstanceState, RelationshipProperty, SessionTransaction
+
+    Relationship = RelationshipProperty[Any]
 
 __all__ = ["change_of", "has_hooks", "hook_failures"]
 
@@ -56,7 +59,7 @@ COMMITTED = "andamios_committed"
 log = logging.getLogger("andamios.hooks")
 
 _hooks: WeakKeyDictionary[type[Any], frozenset[str]] = WeakKeyDictionary()
-_drops: WeakKeyDictionary[type[Any], tuple[str, ...]] = WeakKeyDictionary()
+_leads: WeakKeyDictionary[type[Any], tuple[Relationship, ...]] = WeakKeyDictionary()
 _failures: Counter[str] = Counter()
 
 
@@ -124,14 +127,13 @@ def _writes(session: Session) -> Iterator[tuple[object, str]]:
         yield entity, "create"
     for entity in _hooked(session.deleted):
         yield entity, "delete"
-    changed = session.dirty
-    dropping = {model for model in set(map(type, changed)) if _dropping(model)}
-    parents = (entity for entity in changed if type(entity) in dropping) if dropping else ()
-    orphans = {id(orphan) for parent in parents for orphan in _orphans(parent)}
-    for entity in _hooked(changed):
-        kind = "delete" if id(entity) in orphans else change_of(entity)
+    told = _told_by_parents(session)
+    for entity in _hooked(session.dirty):
+        known = told.pop(id(entity), (entity, None))[1]
+        kind = known if known == "delete" else change_of(entity) or known
         if kind is not None:
             yield entity, "update" if kind == "restore" else kind
+    yield from told.values()
 
 
 def _hooked(entities: Any) -> list[object]:
@@ -139,23 +141,46 @@ def _hooked(entities: Any) -> list[object]:
     return [entity for entity in entities if type(entity) in hooked] if hooked else []
 
 
-def _dropping(model: type[Any]) -> tuple[str, ...]:
-    """Find the relationships whose children go when they are taken out, and have hooks."""
-    found = _drops.get(model)
+def _leading(model: type[Any]) -> tuple[Relationship, ...]:
+    """Find the relationships that may write their children, which have hooks."""
+    found = _leads.get(model)
     if found is None:
-        found = _drops[model] = tuple(
-            item.key
+        found = _leads[model] = tuple(
+            item
             for item in inspect(model, raiseerr=True).relationships
-            if item.cascade.delete_orphan and has_hooks(item.mapper.class_)
+            if (item.cascade.delete_orphan or item.direction is RelationshipDirection.ONETOMANY)
+            and not item.viewonly
+            and any(has_hooks(each.class_) for each in item.mapper.self_and_descendants)
         )
     return found
 
 
-def _orphans(parent: object) -> Iterator[object]:
-    """Find what was taken from its only parent, which deletes it."""
+def _told_by_parents(session: Session) -> dict[int, tuple[object, str]]:
+    """
+    Find stored children that a flush writes because a parent took or dropped them.
+
+    Without a relationship back to the parent they do not look changed themselves.
+    """
+    found: dict[int, tuple[object, str]] = {}
+    for parents in (session.new, session.dirty):
+        leading = {model for model in set(map(type, parents)) if _leading(model)}
+        for parent in (each for each in parents if type(each) in leading) if leading else ():
+            for child, kind in _led(parent):
+                if child in session and child not in session.new and child not in session.deleted:
+                    found[id(child)] = (child, kind)
+    return found
+
+
+def _led(parent: object) -> Iterator[tuple[object, str]]:
     state: InstanceState[Any] = inspect(parent, raiseerr=True)
-    for key in _dropping(type(parent)):
-        yield from (gone for gone in state.attrs[key].history.deleted or () if gone is not None)
+    for item in _leading(type(parent)):
+        history = state.attrs[item.key].history
+        for child in _hooked([*(history.added or ()), *(history.deleted or ())]):
+            is_dropped = not has_parent(type(parent), child, item.key)
+            if is_dropped and item.cascade.delete_orphan:
+                yield child, "delete"
+            elif item.direction is RelationshipDirection.ONETOMANY:
+                yield child, "update"
 
 
 @event.listens_for(Session, "before_flush", insert=True)

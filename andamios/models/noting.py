@@ -80,11 +80,7 @@ class Notes:
         rows = [
             {
                 **dict.fromkeys(self._names),
-                **{
-                    name: entity.__dict__.get(columns[name])
-                    for name in self._names
-                    if name in columns
-                },
+                **{name: _stored(entity, columns[name]) for name in self._names if name in columns},
                 **self._facts,
                 "history_operation": "delete",
             }
@@ -160,6 +156,12 @@ class Notes:
         conditions = (self._is_mine, self._same_key, where)
         assignments = {self._history.c[name]: value for name, value in values.items()}
         self.connection.execute(sa.update(self._history).where(*conditions).values(assignments))
+
+
+def _stored(entity: object, name: str) -> Any:
+    """Give a value as the row had it, whatever was set since."""
+    history = inspect(entity, raiseerr=True).attrs[name].history
+    return (history.deleted or history.unchanged or (None,))[0]
 
 
 def insert_returning(state: ORMExecuteState, mapper: Mapper[Any]) -> tuple[Any, list[Key]]:

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 __all__ = ["load_for_peers"]
 
+ASKED = "andamios_peers"
+
 KEYS = 500
 """Objects in one statement."""
 
@@ -56,9 +58,16 @@ async def load_for_peers(
 def _peers(
     session: AsyncSession, entity: object, attribute: QueryableAttribute[Any]
 ) -> Iterator[object]:
-    statement = sa.inspect(entity, raiseerr=True).runid
+    own = sa.inspect(entity, raiseerr=True)
+    statement = own.runid
     if statement is None:
         return
+    # Whoever asks for each object in a loop shall not have the session searched each time.
+    asked = (statement, type(entity), attribute.key)
+    known: set[Any] = session.info.setdefault(ASKED, set())
+    if asked in known and attribute.key not in own.unloaded:
+        return
+    known.add(asked)
     for peer in session.identity_map.values():
         state = sa.inspect(peer)
         if (

@@ -66,6 +66,7 @@ def _listen_to_flushes(mapper: Mapper[Any], model: type[Any]) -> None:
         return
     for operation in ("insert", "update", "delete"):
         event.listen(model, f"after_{operation}", globals()[f"_after_{operation}"])
+    event.listen(model, "before_delete", _before_delete)
 
 
 def _after_insert(_mapper: Mapper[Any], _connection: Any, entity: object) -> None:
@@ -78,8 +79,22 @@ def _after_update(_mapper: Mapper[Any], _connection: Any, entity: object) -> Non
         _collect(entity, operation)
 
 
+def _before_delete(mapper: Mapper[Any], _connection: Any, entity: object) -> None:
+    session = object_session(entity)
+    if isinstance(session, Session) and not _is_known(entity):
+        key = tuple(mapper.primary_key_from_instance(entity))
+        _notes(session, mapper, {"mapper": mapper}).copy([key], "delete")
+
+
 def _after_delete(_mapper: Mapper[Any], _connection: Any, entity: object) -> None:
-    _collect(entity, "delete", is_gone=True)
+    if _is_known(entity):
+        _collect(entity, "delete", is_gone=True)
+
+
+def _is_known(entity: object) -> bool:
+    """Whether all columns are loaded, so that nobody has to ask before the row is gone."""
+    state = sa.inspect(entity, raiseerr=True)
+    return not state.unloaded & set(state.mapper.column_attrs.keys())
 
 
 def _collect(entity: object, operation: str, *, is_gone: bool = False) -> None:
@@ -131,6 +146,11 @@ def _record_change(state: ORMExecuteState, mapper: Mapper[Any]) -> Any:
         # By primary key: each row of parameters names one.
         names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
         rows: list[Any] = state.parameters
+        if not all(row.keys() >= set(names) for row in rows):
+            raise QueryError(
+                f"{mapper.class_.__name__} keeps its history, and rows of parameters without the "
+                "key do not say which rows they write. Give the key, or run a statement for each."
+            )
         count = notes.mark_keys([tuple(row[name] for name in names) for row in rows])
         result = state.invoke_statement()
     else:

@@ -39,6 +39,7 @@ from andamios.models.cascading import (
     forget_hidden,
     held_by,
     mark_children,
+    marked_model,
     orphans,
     pass_on,
     reaches_soft,
@@ -187,6 +188,12 @@ _only_unmarked = with_loader_criteria(
 
 
 def _mark_rows(state: ORMExecuteState, mapper: Mapper[Any]) -> Any:
+    if marked_model(mapper) is not mapper.class_ and len(mapper.tables) > 1:
+        name = mapper.class_.__name__
+        raise ConfigurationError(
+            f"{name} lies in several tables, and one statement cannot delete them. Load the "
+            "objects and delete each of them instead."
+        )
     now = dt.datetime.now(dt.UTC)
     held_by(state.session, mapper.class_)
     result = state.invoke_statement(statement=_marking(state, mapper, now))

@@ -117,7 +117,8 @@ def _limit(item: sa.UniqueConstraint | sa.Index, table: sa.Table) -> None:
         # Copies of the table would make it again from these.
         parts[0].unique = None
         parts[0].index = None if is_index else parts[0].index
-    predicate = sa.text(f"{_quoted(table)} IS NULL")
+    marks: sa.ColumnClause[Any] = sa.column(str(table.info[DELETED_AT]))
+    predicate = marks.is_(None)
     options: dict[str, Any] = given | dict.fromkeys(PREDICATES, predicate)
     name = item.name if isinstance(item.name, str) else _name(table, parts)
     sa.Index(name, *parts, unique=True, **options)
@@ -131,11 +132,6 @@ def _can_be_partial(*_: Any, dialect: Dialect, **_options: Any) -> bool:
 def _name(table: sa.Table, columns: list[Any]) -> str:
     names = "_".join(column.name for column in columns)
     return NAMING_CONVENTION["uq"] % {"table_name": table.name, "column_0_N_name": names}
-
-
-def _quoted(table: sa.Table) -> str:
-    name = str(table.info[DELETED_AT])
-    return name if name.isidentifier() and name.islower() else f'"{name}"'
 
 
 # On every table, since copies by to_metadata() have no listeners of their own.

@@ -18,7 +18,7 @@ from andamios.repositories.generic import GenericRepository
 if TYPE_CHECKING:
     import builtins
     import datetime as dt
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -174,7 +174,8 @@ def _told(model: type[Any], history: sa.Table, rows: Any) -> Iterator[Change]:
     before: dict[str, Any] | None = None
     for number, row in enumerate(rows, start=1):
         found = row._mapping  # noqa: SLF001  public, for all its underscore
-        operation, values = found[history.c.history_operation], _values(model, history, found)
+        operation = found[history.c.history_operation]
+        values = _values(model, history, found)
         after = None if operation == "delete" else values
         if operation == "delete" and before is None and number == 1:
             before = values
@@ -183,8 +184,17 @@ def _told(model: type[Any], history: sa.Table, rows: Any) -> Iterator[Change]:
         before = after
 
 
+def _own_mapper(model: type[Any], value_of: Callable[[sa.Column[Any]], Any]) -> Any:
+    """Give the mapper of a row's own class, of those that share the model's table."""
+    mapper = mapper_of(model)
+    if not isinstance(mapper.polymorphic_on, sa.Column):
+        return mapper
+    return mapper.polymorphic_map.get(value_of(mapper.polymorphic_on), mapper)
+
+
 def _values(model: type[Any], table: Any, row: Any) -> dict[str, Any]:
-    columns = ((item.key, item.columns[0]) for item in mapper_of(model).column_attrs)
+    mapper = _own_mapper(model, lambda column: row[table.c[column.key]])
+    columns = ((item.key, item.columns[0]) for item in mapper.column_attrs)
     return {
         key: row[table.c[column.key]]
         for key, column in columns
@@ -214,13 +224,10 @@ def _past(model: type[Any], statement: sa.Select[Any], time: dt.datetime) -> sa.
 
 def _revived(model: type[T], row: Any) -> T:
     """Build an object that was, without a constructor, and mark it."""
-    mapper = mapper_of(model)
-    table: Any = mapper.local_table
+    table: Any = mapper_of(model).local_table
     found = row._mapping  # noqa: SLF001  public, for all its underscore
-    if mapper.polymorphic_on is not None:
-        mapper = mapper.polymorphic_map.get(found[mapper.polymorphic_on], mapper)
-    entity: Any = mapper.class_manager.new_instance()
-    for key, value in _values(mapper.class_, table, found).items():
+    entity: Any = _own_mapper(model, found.__getitem__).class_manager.new_instance()
+    for key, value in _values(model, table, found).items():
         set_committed_value(entity, key, value)
     mark_past(entity)
     return entity  # type: ignore[no-any-return]
@@ -229,12 +236,13 @@ def _revived(model: type[T], row: Any) -> T:
 async def _write(
     session: AsyncSession, model: type[T], key: reading.Key, values: dict[str, Any]
 ) -> T:
-    mapper = mapper_of(model)
+    base = mapper_of(model)
+    mapper = _own_mapper(model, lambda column: values[base.get_property_by_column(column).key])
     stored = await reading.get(session, model, key, lock=True, include_deleted=True)
     kept = {item.key for item in mapper.column_attrs if _is_kept(mapper, item.columns[0])}
     if stored is None:
         kept -= {mapper.get_property_by_column(column).key for column in mapper.primary_key}
-        fresh = model(**{name: value for name, value in values.items() if name not in kept})
+        fresh = mapper.class_(**{name: value for name, value in values.items() if name not in kept})
         return await saving.create(session, fresh)
     for name in values.keys() - kept:
         setattr(stored, name, values[name])

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import ForeignKey, delete, event, func, insert, select, update
+from sqlalchemy import ForeignKey, bindparam, delete, event, func, insert, select, text, update
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
 from sqlalchemy.util import await_only
 
@@ -370,10 +370,28 @@ async def test_shared_table(engine: AndamiosEngine) -> None:
     assert [("create", None, None, 90), ("update", None, 90, 91)] == await told(
         films, film.id, "minutes"
     )
-    assert 1 == len(await AuditedRepository[HistMedium](engine).history(medium))
+    media = AuditedRepository[HistMedium](engine)
+    assert 1 == len(await media.history(medium))
+    assert [("create", None, None, 90), ("update", None, 90, 91)] == await told(
+        media, film.id, "minutes"
+    )
     (was,) = await AuditedRepository[HistMedium](engine).as_of(now(), {"id": film.id})
     assert isinstance(was, HistFilm)
     assert 91 == was.minutes
+
+
+@pytest.mark.parametrize("is_gone", [True, False])
+async def test_reverting_a_child_by_its_parent(engine: AndamiosEngine, *, is_gone: bool) -> None:
+    """The parent's repository brings back what a child was, and its class."""
+    media = AuditedRepository[HistMedium](engine)
+    film = await media.create(HistFilm(title="a", minutes=90))
+    await AuditedRepository[HistFilm](engine).update_where({"title": "a"}, {"minutes": 91})
+    if is_gone:
+        await media.delete(film.id)
+    reverted = await media.revert(film.id, 1)
+    assert isinstance(reverted, HistFilm)
+    (found,) = await AuditedRepository[HistFilm](engine).list()
+    assert 90 == found.minutes
 
 
 @pytest.mark.isolation("own")
@@ -527,6 +545,47 @@ async def test_hard_deletion_in_a_flush_keeps_values(engine: AndamiosEngine) -> 
         await session.flush()
         await hard_delete(session, draft)
     assert "a" == (await told(drafts(engine), draft.id, "name"))[-1][2]
+
+
+async def test_deletion_keeps_the_row_and_not_the_object(engine: AndamiosEngine) -> None:
+    """What was changed and never stored, or never loaded, is in the history as the row had it."""
+    account = await accounts(engine).create(HistAccount(owner="a", note="long", limits={"day": 1}))
+    async with engine.session() as session:
+        # As for a history that began later than the row.
+        await session.execute(text("DELETE FROM hist_account_history"))
+        found = await session.get_one(HistAccount, account.id)
+        found.owner = "never"
+        await session.delete(found)
+    (gone,) = await accounts(engine).history(account.id)
+    assert gone.before is not None
+    assert ("a", "long", {"day": 1}) == tuple(
+        gone.before[name] for name in ("owner", "note", "limits")
+    )
+
+
+async def test_deletion_of_what_is_loaded_and_changed(engine: AndamiosEngine) -> None:
+    """A name that was set and not stored was never the row's."""
+    room = await AuditedRepository[HistRoom](engine).create(HistRoom(name="a"))
+    async with engine.session() as session:
+        await session.execute(text("DELETE FROM hist_room_history"))
+        found = await session.get_one(HistRoom, room.id)
+        found.name = "never"
+        await session.delete(found)
+    assert [("delete", None, "a", None)] == await told(
+        AuditedRepository[HistRoom](engine), room.id, "name"
+    )
+
+
+async def test_parameters_without_a_key_are_refused(engine: AndamiosEngine) -> None:
+    """Rows of parameters that are no keys do not say which rows they write."""
+    statement = update(HistRoom).where(HistRoom.name == bindparam("old")).values(name="b")
+    async with engine.session() as session:
+        with pytest.raises(QueryError, match="Give the key"):
+            await session.execute(
+                statement,
+                [{"old": "a"}],
+                execution_options={"dml_strategy": "core_only", "synchronize_session": None},
+            )
 
 
 def test_who_keeps_history() -> None:

@@ -23,7 +23,7 @@ from andamios import (
 from andamios.models import has_hooks, hook_failures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from andamios import AndamiosEngine, AsyncSession
 
@@ -82,6 +82,23 @@ class HookDraft(Told, SoftDeleteModel):
     """Marked when it is deleted."""
 
     name: Mapped[str]
+
+
+class HookShelf(BaseModel):
+    """Its books do not know it."""
+
+    books: Mapped[list[HookBook]] = relationship(
+        cascade="all, delete-orphan", foreign_keys="HookBook.shelf_id"
+    )
+    guests: Mapped[list[HookBook]] = relationship(foreign_keys="HookBook.guest_of_id")
+
+
+class HookBook(Told, BaseModel):
+    """On a shelf, without a relationship to it."""
+
+    name: Mapped[str]
+    shelf_id: Mapped[int | None] = mapped_column(ForeignKey("hook_shelf.id"))
+    guest_of_id: Mapped[int | None] = mapped_column(ForeignKey("hook_shelf.id"))
 
 
 class HookNormal(BaseModel):
@@ -215,6 +232,46 @@ async def test_orphan_is_a_deletion(engine: AndamiosEngine, calls: list[str]) ->
         calls.clear()
         found.labels.clear()
     assert ["before_delete", "after_delete", "after_commit x"] == calls
+
+
+@pytest.mark.parametrize("is_taken_first", [True, False])
+async def test_child_that_moves_is_an_update(
+    engine: AndamiosEngine, calls: list[str], *, is_taken_first: bool
+) -> None:
+    """A child that another parent takes over is not deleted."""
+    async with engine.session() as session:
+        label = HookLabel(name="x")
+        one, other = HookParcel(name="a", labels=[label]), HookParcel(name="b", labels=[])
+        session.add_all([one, other])
+        await session.flush()
+        calls.clear()
+        if is_taken_first:
+            one.labels.remove(label)
+        other.labels.append(label)
+        await session.flush()
+        assert ["before_update", "after_update"] == calls
+
+
+async def test_children_that_do_not_know_their_parent(
+    engine: AndamiosEngine, calls: list[str]
+) -> None:
+    """What a parent takes or drops calls its hooks, before and after."""
+    async with engine.session() as session:
+        book, guest = HookBook(name="x"), HookBook(name="y")
+        shelf = HookShelf(books=[book], guests=[])
+        session.add_all([shelf, guest])
+        await session.flush()
+        changes: list[tuple[Callable[[], None], str]] = [
+            (lambda: shelf.guests.append(guest), "update"),
+            (lambda: shelf.guests.remove(guest), "update"),
+            (lambda: session.add(HookShelf(guests=[guest])), "update"),
+            (lambda: shelf.books.remove(book), "delete"),
+        ]
+        for change, expected in changes:
+            calls.clear()
+            change()
+            await session.flush()
+            assert [f"before_{expected}", f"after_{expected}"] == calls
 
 
 async def test_nothing_after_a_rollback(engine: AndamiosEngine, calls: list[str]) -> None:

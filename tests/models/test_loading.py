@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Any
@@ -180,6 +181,23 @@ async def test_peers(
     with max_queries(2):  # the keys, and the books
         await authors[1].load(LibAuthor.books, peers=True)
     assert [1, 2, 0] == [len(author.books) for author in authors]
+
+
+async def test_peers_in_a_loop(db_session: AsyncSession) -> None:
+    """Asking again for each object costs about as much as without peers, however many there are."""
+    db_session.add_all(LibAuthor(name=str(number), biography="") for number in range(1000))
+    await db_session.flush()
+    db_session.expunge_all()
+    authors = list(await db_session.scalars(select(LibAuthor)))
+
+    async def seconds(*, peers: bool) -> float:
+        start = time.perf_counter()
+        for author in authors[:300]:
+            await author.load(LibAuthor.books, peers=peers)
+        return time.perf_counter() - start
+
+    await authors[0].load(LibAuthor.books, peers=True)
+    assert await seconds(peers=True) < 8 * await seconds(peers=False)
 
 
 async def test_peers_of_a_column(

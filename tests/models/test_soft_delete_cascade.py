@@ -12,6 +12,7 @@ from andamios import (
     AndamiosEngine,
     AsyncSession,
     BaseModel,
+    ConfigurationError,
     GenericRepository,
     SoftDeleteModel,
     VersioningMixin,
@@ -55,6 +56,24 @@ class CascadeBill(SoftDeleteModel):
     name: Mapped[str]
     firm_id: Mapped[int] = mapped_column(ForeignKey("cascade_firm.id"))
     firm: Mapped[CascadeFirm] = relationship(viewonly=True)
+
+
+class CascadeDepot(SoftDeleteModel):
+    vehicles: Mapped[list[CascadeTruck]] = relationship(cascade="all")
+
+
+class CascadeVehicle(SoftDeleteModel):
+    __mapper_args__ = {"polymorphic_on": "kind"}  # noqa: RUF012
+
+    kind: Mapped[str]
+
+
+class CascadeTruck(CascadeVehicle):
+    __mapper_args__ = {"polymorphic_identity": "truck"}  # noqa: RUF012
+
+    id: Mapped[int] = mapped_column(ForeignKey("cascade_vehicle.id"), primary_key=True)
+    load: Mapped[int]
+    depot_id: Mapped[int | None] = mapped_column(ForeignKey("cascade_depot.id"))
 
 
 class CascadePaper(SoftDeleteModel):
@@ -318,3 +337,24 @@ async def test_a_parent_without_a_cascade(db_session: AsyncSession, delete_one: 
     assert (["one b"], key) == (await names(db_session, CascadeBill), bill.firm_id)
     await bill.load(CascadeBill.firm)
     assert bill.firm is None
+
+
+async def test_children_in_joined_tables(db_session: AsyncSession) -> None:
+    """The mark is in the parent class' table, wherever the foreign key is."""
+    depot = CascadeDepot(vehicles=[CascadeTruck(load=3)])
+    db_session.add(depot)
+    await db_session.flush()
+    depots = GenericRepository[CascadeDepot](db_session)
+    vehicles = GenericRepository[CascadeVehicle](db_session)
+    assert 1 == await depots.delete_where({"id": depot.id})
+    assert 0 == await vehicles.count()
+    assert await depots.restore(depot.id)
+    assert 1 == await vehicles.count()
+    await db_session.execute(delete(CascadeVehicle))
+    assert 0 == await GenericRepository[CascadeTruck](db_session).count()
+
+
+async def test_statement_on_joined_tables_is_refused(db_session: AsyncSession) -> None:
+    """As repositories refuse it: conditions on one table would not limit the other."""
+    with pytest.raises(ConfigurationError, match="several tables"):
+        await db_session.execute(delete(CascadeTruck).where(CascadeTruck.load == 3))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt  # noqa: TC003  read by the mapper
 from typing import Any, cast
 
 import pytest
@@ -41,6 +42,13 @@ class UniqueGuest(SoftDeleteModel):
     passport: Mapped[int | None]
     nick: Mapped[str | None]
     room: Mapped[int | None]
+
+
+class UniqueTenancy(SoftDeleteModel):
+    """Marked in a column with a name that has to be quoted."""
+
+    deleted_at: Mapped[dt.datetime | None] = mapped_column("end", index=True)
+    flat: Mapped[str] = mapped_column(unique=True)
 
 
 WAYS: dict[str, tuple[dict[str, Any], str, tuple[str, ...]]] = {
@@ -165,6 +173,16 @@ def _created(metadata: MetaData, url: str) -> list[str]:
     mock = sa.create_mock_engine(url, note)
     metadata.create_all(mock, checkfirst=False)
     return made
+
+
+async def test_a_mark_whose_name_is_a_reserved_word(engine: AndamiosEngine) -> None:
+    """The column may be named as somebody else's database wants it."""
+    tenancies = GenericRepository[UniqueTenancy](engine)
+    first = await tenancies.create(UniqueTenancy(flat="1a"))
+    with pytest.raises(DuplicateError):
+        await tenancies.create(UniqueTenancy(flat="1a"))
+    await tenancies.delete(first.id)
+    await tenancies.create(UniqueTenancy(flat="1a"))
 
 
 def test_a_foreign_key_to_such_a_value() -> None:
