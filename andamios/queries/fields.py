@@ -57,7 +57,10 @@ def field(model: type[Any], name: str) -> Any:
 
 def relationship_of(attribute: Any) -> sa_orm.RelationshipProperty[Any] | None:
     """Give the relationship behind an attribute, or None for anything else."""
-    found = getattr(attribute, "property", None)
+    try:
+        found = getattr(attribute, "property", None)
+    except NotImplementedError:  # a hybrid with a comparator of its own
+        return None
     return found if isinstance(found, sa_orm.RelationshipProperty) else None
 
 

@@ -35,6 +35,9 @@ WIDER: dict[type[Any], tuple[type[Any], ...]] = {
 
 COMPARISONS = {eq, ne, lt, le, gt, ge}
 
+AKIN: tuple[set[type[Any]], ...] = ({int, float, Decimal}, {dt.date, dt.datetime})
+"""Types whose values every database compares with each other."""
+
 BITS: tuple[tuple[type[Any], int], ...] = (
     (sa_types.BigInteger, 64),
     (sa_types.SmallInteger, 16),
@@ -58,13 +61,14 @@ def python_type(column_type: Any) -> type[Any] | None:
     return found if isinstance(found, type) and found is not object else None
 
 
-def checked(attribute: Any, value: Any) -> Any:
+def checked(attribute: Any, value: Any, column_type: Any = None) -> Any:
     """
     Check a value that is compared with a column, or written to it.
 
     Args:
         attribute: The column.
         value: None and SQL expressions pass.
+        column_type: The type that the value is bound as, if it is not the column's.
 
     Returns:
         What to bind.
@@ -72,7 +76,7 @@ def checked(attribute: Any, value: Any) -> Any:
     Raises:
         DataError: The value has the wrong type, or is out of range.
     """
-    column_type = getattr(attribute, "type", None)
+    column_type = column_type or getattr(attribute, "type", None)
     expected = python_type(column_type)
     if value is None or expected is None or is_expression(value):
         return value
@@ -107,11 +111,17 @@ def check_comparisons(condition: Any) -> None:
 
 def _check_bound(operator: Any, column: sa.Column[Any], bound: sa.BindParameter[Any]) -> None:
     value = bound.value
+    kind = bound.type if _are_akin(column.type, bound.type) else column.type
     if operator in {in_op, not_in_op} and isinstance(value, list | tuple | set | frozenset):
         for each in value:
-            checked(column, each)
+            checked(column, each, kind)
     elif operator in COMPARISONS:
-        checked(column, value)
+        checked(column, value, kind)
+
+
+def _are_akin(left: Any, right: Any) -> bool:
+    kinds = {python_type(left), python_type(right)}
+    return any(kinds <= akin for akin in AKIN)
 
 
 def whole_number(what: str, value: Any, *, least: int = 0) -> int:

@@ -12,11 +12,11 @@ from andamios.errors import DataError, NotFoundError, QueryError
 from andamios.models.fields import checked_values, rules_of
 from andamios.models.hooks import has_hooks
 from andamios.queries.fields import column_keys, key_attributes, unknown
-from andamios.queries.values import whole_number
+from andamios.queries.values import is_expression, whole_number
 from andamios.repositories import reading, saving
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -84,6 +84,9 @@ async def insert_all(
         if has_hooks(model):  # which are an object's
             groups, entities = [], _as_entities(model, batch)
         for group in groups:
+            if any(map(is_expression, group[0].values())):  # which no driver can bind
+                entities += _as_entities(model, group)
+                continue
             rows = [checked_values(model, row) for row in group] if rules_of(model) else group
             await session.execute(sa.insert(model), rows, execution_options={"render_nulls": True})
         await _store(session, entities)
@@ -133,8 +136,8 @@ async def update_all(
     return count
 
 
-def _as_entities(model: type[T], batch: list[Any]) -> list[T]:
-    return [model(**row) if isinstance(row, Mapping) else row for row in batch]
+def _as_entities(model: type[T], batch: Sequence[Any]) -> list[T]:
+    return [saving.made(model, row) if isinstance(row, Mapping) else row for row in batch]
 
 
 async def _store(session: AsyncSession, entities: list[Any]) -> None:

@@ -221,7 +221,7 @@ async def update_or_create(
 
 
 async def _create(session: AsyncSession, model: type[T], values: Mapping[str, Any]) -> T:
-    return await saving.create(session, model(**values))
+    return await saving.create(session, saving.made(model, values))
 
 
 async def _first_look(session: AsyncSession, sought: Wanted[T], *, exclusive: bool) -> T | None:

@@ -25,6 +25,7 @@ __all__ = [
     "create",
     "flush",
     "gone",
+    "made",
     "require_free_key",
     "require_kind",
     "require_new",
@@ -105,6 +106,16 @@ def require_free_key(session: AsyncSession, entity: object) -> None:
         columns=facts.columns,
         table=facts.table,
     )
+
+
+def made(model: type[T], values: Mapping[str, Any]) -> T:
+    """Build an object; of a dataclass also with what its constructor does not take."""
+    fields = getattr(model, "__dataclass_fields__", {})
+    late = {name for name in values if name in fields and not fields[name].init}
+    entity = model(**{name: values[name] for name in values if name not in late})
+    for name in late:
+        setattr(entity, name, values[name])
+    return entity
 
 
 async def create(session: AsyncSession, entity: T) -> T:

@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.sql import visitors
 
 from andamios.errors import QueryError
 from andamios.models.recording import keeps_history
 from andamios.models.soft_delete import is_soft_delete
-from andamios.queries.fields import column_keys, field, key_attributes, key_condition, mapper_of
+from andamios.queries.fields import (
+    column_keys,
+    element_of,
+    field,
+    key_attributes,
+    key_condition,
+    mapper_of,
+)
+from andamios.queries.values import is_expression
 from andamios.queries.writing import held_objects, next_version, read_again, written_values
 from andamios.repositories import racing, saving
 from andamios.repositories.racing import MYSQL, Wanted, dialect_of
@@ -58,12 +67,19 @@ def row_of(model: type[Any], values: Any, key: UniqueKey) -> Row:
     Raises:
         DataError: A value of the wrong type, or a None in the key.
         FieldValidationError: A value breaks a rule of the model.
-        QueryError: A part of the key is missing, or the object belongs to a session.
+        QueryError: A part of the key is missing, a value refers to the row, or the object
+            belongs to a session.
         UnknownFieldError: No such column.
     """
     given = values if isinstance(values, Mapping) else _values_of(model, values)
     row = written_values(model, given)
     require_values(model, key, row)
+    for name, value in row.items():
+        if is_expression(value) and _refers_to_row(model, value):
+            raise QueryError(
+                f"The value for {model.__name__}.{name} refers to the row, and there may be "
+                "none yet. Use get_or_create(), then update_where()."
+            )
     return row
 
 
@@ -80,12 +96,11 @@ async def upsert(session: AsyncSession, model: type[T], row: Row, key: UniqueKey
         return await _by_lock(session, model, row, key)
     statement = _statement(dialect, model, key, row)
     if dialect in MYSQL:
-        await session.execute(statement, [row], execution_options=OPTIONS)
+        await _execute(session, model, statement, row)
         found = await racing.find(session, _wanted(model, row, key), lock=True)
     else:
-        options = {**OPTIONS, "populate_existing": True}
-        returned = statement.returning(model)
-        result = await session.execute(returned, [row], execution_options=options)
+        returned = statement.returning(model).execution_options(populate_existing=True)
+        result = await _execute(session, model, returned, row)
         found = result.scalars().first()
     if found is None:
         raise key.duplicate()
@@ -129,8 +144,19 @@ def _grouped(rows: Iterable[Row]) -> Iterable[list[Row]]:
     return groups.values()
 
 
+async def _execute(session: AsyncSession, model: type[Any], statement: Any, row: Row) -> Any:
+    if any(map(is_expression, row.values())):  # which no driver can bind
+        complete = statement.values({**saving.row_defaults(model), **row})
+        return await session.execute(complete)
+    return await session.execute(statement, [row], execution_options=OPTIONS)
+
+
 async def _store(session: AsyncSession, model: type[Any], rows: list[Row], key: UniqueKey) -> None:
     dialect = dialect_of(session, model)
+    if any(is_expression(value) for row in rows for value in row.values()):
+        for row in rows:
+            await upsert(session, model, row, key)
+        return
     if not _takes_one_statement(dialect, model, key, rows[0]):
         for row in rows:
             await _by_lock(session, model, row, key)
@@ -157,7 +183,7 @@ async def _by_lock(session: AsyncSession, model: type[T], row: Row, key: UniqueK
     async def insert() -> T:
         if version in row:
             raise saving.gone(model, row[version])
-        await session.execute(sa.insert(model), [row], execution_options=OPTIONS)
+        await _execute(session, model, sa.insert(model), row)
         made = await racing.find(session, sought, lock=True)
         assert made is not None
         return made
@@ -216,7 +242,8 @@ def _limits(model: type[Any], key: UniqueKey, row: Row, new: Any) -> list[Any]:
         limits.append(field(model, "deleted_at").is_(None))
     if mapper.inherits is not None and mapper.polymorphic_on is not None:
         kinds = [each.polymorphic_identity for each in mapper.self_and_descendants]
-        limits.append(mapper.polymorphic_on.in_(kinds))
+        # An IN would be rendered anew for each row, which a statement for many cannot be.
+        limits.append(sa.or_(*(mapper.polymorphic_on == kind for kind in kinds)))
     for attribute, column in zip(key_attributes(model), mapper.primary_key, strict=True):
         if attribute.key in row and attribute.key not in key.fields:
             limits.append(sa.true() if new is None else column == new[column.key])
@@ -244,6 +271,14 @@ def _updated(model: type[Any], key: UniqueKey, row: Row) -> Row:
 def _made(onupdate: Any) -> Any:
     # SQLAlchemy runs these by itself in an UPDATE only.
     return onupdate.arg(None) if onupdate.is_callable else onupdate.arg
+
+
+def _refers_to_row(model: type[Any], value: Any) -> bool:
+    parts = list(visitors.iterate(element_of(value)))
+    if any(isinstance(part, sa.SelectBase) for part in parts):
+        return False  # it reads other rows
+    tables = mapper_of(model).tables
+    return any(isinstance(part, sa.Column) and part.table in tables for part in parts)
 
 
 def _values_of(model: type[Any], entity: Any) -> Row:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import sqlalchemy as sa
 from sqlalchemy import ForeignKey
+from sqlalchemy.ext.hybrid import Comparator, hybrid_property
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from andamios import (
@@ -30,8 +31,26 @@ class FilterMood(enum.Enum):
     loud = "loud"
 
 
+class AnyCase(Comparator[str]):  # noqa: PLW1641  never in a set
+    """Compares without looking at the case; knows nothing but equality."""
+
+    def __eq__(self, other: object) -> Any:
+        return sa.func.lower(self.__clause_element__()) == sa.func.lower(other)
+
+
 class FilterTeam(BaseModel):
     name: Mapped[str]
+
+    @hybrid_property
+    def shouted(self) -> str:
+        """The name, in any case."""
+        return self.name.upper()
+
+    @shouted.inplace.comparator
+    @classmethod
+    def _shouted(cls) -> AnyCase:
+        return AnyCase(cls.name)
+
     people: Mapped[list[FilterPerson]] = relationship(back_populates="team")
 
 
@@ -44,6 +63,8 @@ class FilterPerson(BaseModel):
     is_here: Mapped[bool | None]
     mood: Mapped[FilterMood | None]
     level: Mapped[int | None] = mapped_column(sa.Integer)
+    day: Mapped[dt.date | None]
+    local: Mapped[dt.datetime | None] = mapped_column(sa.DateTime)
     code: Mapped[str | None] = mapped_column(sa.String(4))
     team_id: Mapped[int | None] = mapped_column(ForeignKey("filter_team.id"))
     team: Mapped[FilterTeam | None] = relationship(back_populates="people")
@@ -130,6 +151,7 @@ async def found(engine: AndamiosEngine, filters: Any) -> list[int]:
         ({"born__ge": dt.datetime(1999, 1, 1, tzinfo=dt.UTC)}, [6]),
         ({"team.name": "Red"}, [3, 4]),
         ({"team.name__ne": "Red"}, [5]),
+        ({"team.shouted": "RED"}, [3, 4]),
         ({"team.people.age": 30}, [3, 4]),
         ({"team__is_null": True}, [1, 2, 6]),
         ({"team__is_null": False}, [3, 4, 5]),
@@ -325,13 +347,18 @@ async def test_wrong_type_in_an_expression(engine: AndamiosEngine, name: str) ->
 
 
 async def test_right_types_in_an_expression(engine: AndamiosEngine) -> None:
-    """What fits its column passes: NULL, SQL, and a wider type that is converted."""
+    """What fits its column passes: NULL, SQL, and types that databases compare."""
     fitting = [
         FilterPerson.age == None,  # noqa: E711  SQLAlchemy's spelling
         FilterPerson.age == sa.func.length("abc"),
         FilterPerson.age.in_([]),
         FilterPerson.age.in_(sa.select(FilterPerson.id)),
         FilterPerson.name.like("A%"),
+        FilterPerson.age > 17.5,
+        FilterPerson.age.in_([17.5, 18]),
+        FilterPerson.level < sa.literal(1 << 40, sa.BigInteger),
+        FilterPerson.day <= dt.datetime(2000, 1, 1),  # noqa: DTZ001  as its column is
+        FilterPerson.local >= dt.date(2000, 1, 1),
     ]
     for condition in fitting:
         assert [] == await QueryBuilder(FilterPerson, engine).filter(condition).execute()

@@ -6,7 +6,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import ForeignKey, event
+from sqlalchemy import ForeignKey, event, func
 from sqlalchemy.orm import Mapped, mapped_column, relationship
 
 from andamios import (
@@ -74,6 +74,17 @@ async def test_batches(engine: AndamiosEngine) -> None:
     assert 25 == await items(engine).create_many(rows(25), batch=10, progress=seen.append)
     assert [10, 20, 25] == seen
     assert 25 == len(set(await names(engine)))
+
+
+async def test_expressions(engine: AndamiosEngine) -> None:
+    """SQL is a value like any other."""
+    three = func.length("abc")
+    await items(engine).create_many(
+        [{"name": "a", "size": three}, {"name": "b", "size": three + 1}]
+    )
+    found = await items(engine).query().order_by("name").execute()
+
+    assert [3, 4] == [item.size for item in found]
 
 
 async def test_fields_may_differ(engine: AndamiosEngine) -> None:

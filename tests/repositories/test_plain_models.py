@@ -74,6 +74,7 @@ class PlainPoint(MappedAsDataclass, PlainBase):
     email: Mapped[str] = mapped_column(String(50), unique=True)
     id: Mapped[int] = mapped_column(primary_key=True, init=False)
     size: Mapped[int] = mapped_column(default=1)
+    note: Mapped[str | None] = mapped_column(String(50), default=None, init=False)
 
 
 class PlainOld:
@@ -159,6 +160,15 @@ async def test_versions(engine: AndamiosEngine) -> None:
             await refused
 
     assert (4, 4) == ((found := await users.get_one(user.id)).size, found.version)
+
+
+async def test_what_a_constructor_does_not_take(engine: AndamiosEngine) -> None:
+    """A dataclass is made from a dict with fields that are not in its constructor."""
+    points = GenericRepository[PlainPoint](engine)
+    got, _ = await points.get_or_create({"email": "a"}, {"note": "x"})
+    (created,) = await points.create_many([{"email": "b", "note": "y"}], returning="entities")
+
+    assert ("x", "y", 1) == (got.note, created.note, got.size)
 
 
 async def test_keys_of_two_parts(engine: AndamiosEngine) -> None:

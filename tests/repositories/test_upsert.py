@@ -8,6 +8,7 @@ import weakref
 from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
+import sqlalchemy as sa
 from annotated_types import Ge
 from sqlalchemy import ForeignKey, Index, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column, relationship
@@ -323,6 +324,28 @@ async def test_classes_in_one_table(engine: AndamiosEngine) -> None:
 
     assert ("circle", 2) == (circle.kind, circle.size)
     assert [1, 2] == sorted(shape.size or 0 for shape in await shapes.list())
+
+    await circles.upsert_many([{"code": "c", "size": 3}, {"code": "d", "size": 4}], on=["code"])
+    with pytest.raises(DuplicateError):
+        await circles.upsert_many([{"code": "e", "size": 9}, {"code": "a", "size": 9}], on=["code"])
+    assert [1, 3, 4] == sorted(shape.size or 0 for shape in await shapes.list())
+
+
+@pytest.mark.parametrize("kind", [UpsertUser, UpsertTag])
+async def test_expressions(engine: AndamiosEngine, kind: type[Any]) -> None:
+    """SQL is a value like any other, unless it refers to a row that may not be there."""
+    repository = GenericRepository[kind](engine)
+    key, value = ("email", "age") if kind is UpsertUser else ("word", "uses")
+    five = sa.func.length("fives")
+
+    made = await repository.upsert({key: "a", value: five}, on=[key])
+    await repository.upsert_many([{key: "a", value: five + 1}, {key: "b", value: 7}], on=[key])
+    changed, new = await repository.query().order_by(key).execute()
+
+    assert (5, 6, 7) == (getattr(made, value), getattr(changed, value), getattr(new, value))
+    assert (2, 1) == (changed.version, new.version)
+    with pytest.raises(QueryError, match="refers to the row"):
+        await repository.upsert({key: "a", value: getattr(kind, value) + 1}, on=[key])
 
 
 async def _later(rows: list[dict[str, Any]]) -> AsyncIterator[dict[str, Any]]:
