@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, MetaData, Table, func, select, union_all, update
+from sqlalchemy import Column, ForeignKey, MetaData, Table, delete, func, select, union_all, update
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -27,6 +27,7 @@ from andamios import (
     ConfigurationError,
     GenericRepository,
     NotFoundError,
+    QueryBuilder,
     SoftDeleteModel,
 )
 
@@ -282,6 +283,23 @@ async def test_loaded_collections(db_session: AsyncSession) -> None:
     assert ["b"] == [member.name for member in club.members]
     await db_session.refresh(club, ["rooms"])
     assert ["c"] == [room.name for room in club.rooms]
+
+
+@pytest.mark.parametrize("way", ["statement", "query", "repository"])
+async def test_loaded_collections_after_a_statement(db_session: AsyncSession, way: str) -> None:
+    """Nor does it take a flush for what one statement marked to leave them."""
+    club = LeakClub(name="one", rooms=[LeakRoom(name="a"), LeakRoom(name="b")])
+    db_session.add(club)
+    await db_session.flush()
+    match way:
+        case "statement":
+            await db_session.execute(delete(LeakRoom).where(LeakRoom.name == "a"))
+        case "query":
+            await QueryBuilder(LeakRoom, db_session).filter_by(name="a").delete()
+        case "repository":
+            await GenericRepository[LeakRoom](db_session).delete_where({"name": "a"})
+
+    assert ["b"] == [room.name for room in club.rooms]
 
 
 async def test_loaded_collections_after_a_rollback(db_session: AsyncSession) -> None:
