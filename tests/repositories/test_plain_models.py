@@ -6,7 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table
+import sqlalchemy.ext.asyncio as sa_asyncio
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, update
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
@@ -17,6 +18,7 @@ from sqlalchemy.orm import (
 )
 
 from andamios import (
+    AsyncSession,
     DuplicateError,
     GenericRepository,
     NotFoundError,
@@ -169,6 +171,30 @@ async def test_what_a_constructor_does_not_take(engine: AndamiosEngine) -> None:
     (created,) = await points.create_many([{"email": "b", "note": "y"}], returning="entities")
 
     assert ("x", "y", 1) == (got.note, created.note, got.size)
+
+
+@pytest.mark.parametrize("kind", [AsyncSession, sa_asyncio.AsyncSession], ids=["ours", "plain"])
+async def test_versions_of_sets(engine: AndamiosEngine, kind: type[Any]) -> None:
+    """A set-based update counts them, also through a session that knows nothing of us."""
+    user = await GenericRepository[PlainUser](engine).create(PlainUser(email="a"))
+    async with kind(engine.async_engine) as session:
+        await GenericRepository[PlainUser](session).update_where({"email": "a"}, {"size": 2})
+        await session.commit()
+    user.size = 3
+    with pytest.raises(StaleVersionError) as caught:
+        await GenericRepository[PlainUser](engine).update(user)
+    assert (1, 2) == (caught.value.expected, caught.value.actual)
+
+
+async def test_versions_of_statements(engine: AndamiosEngine) -> None:
+    """A statement that was written by hand counts them, too."""
+    user = await GenericRepository[PlainUser](engine).create(PlainUser(email="a"))
+    async with engine.session() as session:
+        await session.execute(update(PlainUser).where(PlainUser.email == "a").values(size=2))
+    user.size = 3
+    with pytest.raises(StaleVersionError) as caught:
+        await GenericRepository[PlainUser](engine).update(user)
+    assert (1, 2) == (caught.value.expected, caught.value.actual)
 
 
 async def test_keys_of_two_parts(engine: AndamiosEngine) -> None:
