@@ -167,9 +167,9 @@ def _stored(entity: object, name: str) -> Any:
 def insert_returning(state: ORMExecuteState, mapper: Mapper[Any]) -> tuple[Any, list[Key]]:
     """Run an INSERT that says which keys it wrote; the caller's own RETURNING stays."""
     statement: Any = state.statement
-    wanted = len(statement.returning_column_descriptions)
     keys = [mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key]
-    result = state.invoke_statement(statement=statement.returning(*keys))
+    result: Any = state.invoke_statement(statement=statement.returning(*keys))
+    wanted = len(result.keys()) - len(keys)
     if not wanted:
         return result, [tuple(row) for row in result.all()]
     frozen = result.freeze()

@@ -22,6 +22,7 @@ shows.
 from __future__ import annotations
 
 import datetime as dt
+import operator
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Table, and_, event, func, inspect, or_, select, update
@@ -209,14 +210,25 @@ def _marking(state: ORMExecuteState, mapper: Mapper[Any], now: dt.datetime) -> A
     statement = update(model).values(deleted_at=now).where(model.deleted_at.is_(None))
     if deletion.whereclause is not None:
         statement = statement.where(deletion.whereclause)
-    returned = [column["expr"] for column in deletion.returning_column_descriptions]
-    if returned:
-        statement = statement.returning(*returned)
+    statement = statement.returning(*_returned(deletion, mapper))
     if not includes_deleted(state.execution_options):
         statement = statement.options(_only_unmarked)
     return count_version(statement, mapper).execution_options(
         synchronize_session=state.execution_options.get("synchronize_session", "auto")
     )
+
+
+def _returned(deletion: Any, mapper: Mapper[Any]) -> Iterator[Any]:
+    """Give what a DELETE returns; of a whole entity it names the columns of its table."""
+    columns = list(deletion.exported_columns)
+    whole = list(mapper.local_table.c)
+    while columns:
+        head = columns[: len(whole)]
+        if len(head) == len(whole) and all(map(operator.is_, head, whole)):
+            yield mapper.class_
+            del columns[: len(whole)]
+        else:
+            yield columns.pop(0)
 
 
 def _require_live(state: ORMExecuteState) -> None:

@@ -252,7 +252,12 @@ async def _write(
 
 
 def _is_kept(mapper: Any, column: Any) -> bool:
-    """Whether a column goes its own way: keys, versions, and what each write sets."""
-    if column is mapper.version_id_col or column.primary_key or column.computed is not None:
+    """Whether a column goes its own way: keys, versions, expressions, what each write sets."""
+    if (
+        not isinstance(column, sa.Column)
+        or column is mapper.version_id_col
+        or column.primary_key
+        or column.computed is not None
+    ):
         return True
     return column.onupdate is not None

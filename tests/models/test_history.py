@@ -8,8 +8,19 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from sqlalchemy import ForeignKey, bindparam, delete, event, func, insert, select, text, update
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column, relationship
+from sqlalchemy import (
+    ForeignKey,
+    bindparam,
+    delete,
+    event,
+    func,
+    insert,
+    literal_column,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, mapped_column, relationship
 from sqlalchemy.util import await_only
 
 from andamios import (
@@ -62,6 +73,15 @@ class HistDraft(AuditMixin, SoftDeleteModel):
     __history__ = True
 
     name: Mapped[str]
+
+
+class HistLetter(AuditMixin, BaseModel):
+    """With an attribute that is no column of its table."""
+
+    __history__ = True
+
+    text: Mapped[str]
+    size = column_property(func.length(literal_column("text")))
 
 
 class HistPlace(AuditMixin, BaseModel):
@@ -524,6 +544,29 @@ async def test_revert_brings_back(engine: AndamiosEngine) -> None:
     assert draft.id == (await drafts(engine).revert(draft.id, 1)).id
     operations = [change.operation for change in await drafts(engine).history(draft)]
     assert ["create", "delete", "restore", "delete", "create"] == operations
+
+
+async def test_revert_beside_an_expression(engine: AndamiosEngine) -> None:
+    """What the database works out is nothing to write."""
+    letters = AuditedRepository[HistLetter](engine)
+    letter = await letters.create(HistLetter(text="a"))
+    await letters.update_where({"text": "a"}, {"text": "bb"})
+    assert "a" == (await letters.revert(letter, 1)).text
+
+
+@pytest.mark.parametrize("is_whole", [True, False])
+async def test_insert_that_returns(engine: AndamiosEngine, *, is_whole: bool) -> None:
+    """Entities and expressions come back as they were asked for, and are recorded."""
+    if engine.backend == "mysql":
+        pytest.skip("MySQL has no RETURNING")
+    wanted = [HistLetter, HistLetter.text] if is_whole else [func.upper(HistLetter.text)]
+    async with engine.session() as session:
+        statement = insert(HistLetter).returning(*wanted)
+        rows = (await session.execute(statement, [{"text": "a"}, {"text": "b"}])).all()
+        assert ["a", "b"] == [row[-1].lower() for row in rows]
+        assert {len(wanted)} == {len(row) for row in rows}
+        assert not is_whole or all(isinstance(row[0], HistLetter) for row in rows)
+        assert 2 == await session.scalar(text("SELECT count(*) FROM hist_letter_history"))
 
 
 async def test_revert_to_nothing(engine: AndamiosEngine) -> None:

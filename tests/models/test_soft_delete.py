@@ -179,6 +179,20 @@ async def test_bulk_update_restores(db_session: AsyncSession, shelf: LibShelf) -
     assert 2 == len(shelf.notes)
 
 
+async def test_bulk_delete_that_returns_entities(engine: AndamiosEngine) -> None:
+    """Whole entities and expressions too, each in its place."""
+    if engine.backend in {"mysql", "mariadb"}:
+        pytest.skip("No UPDATE with RETURNING, which marking is")
+    async with engine.session() as session:
+        session.add(LibNote(text="a"))
+        await session.flush()
+        statement = delete(LibNote).returning(func.upper(LibNote.text), LibNote, LibNote.text)
+        ((upper, note, plain),) = (await session.execute(statement)).all()
+        assert ("A", "a") == (upper, plain)
+        assert isinstance(note, LibNote)
+        assert note.is_deleted
+
+
 async def test_bulk_delete_with_returning(engine: AndamiosEngine) -> None:
     """A DELETE that returns rows gives those that it marked, where the backend can."""
     if engine.backend in {"mysql", "mariadb"}:
