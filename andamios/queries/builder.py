@@ -123,11 +123,11 @@ class QueryBuilder(Generic[T]):
             target: A relationship (``User.profile``), a model, or a table.
             condition: How they belong together, unless the relationship says it.
         """
-        return self._with(joins=(*self._spec.joins, Join(target, condition)))
+        return self._joined(Join(target, condition))
 
     def outerjoin(self, target: Any, condition: Any = None) -> Self:
         """Read another table along, and keep what has no row there too."""
-        return self._with(joins=(*self._spec.joins, Join(target, condition, is_outer=True)))
+        return self._joined(Join(target, condition, is_outer=True))
 
     def include_deleted(self) -> Self:
         """See rows that were softly deleted."""
@@ -159,6 +159,9 @@ class QueryBuilder(Generic[T]):
 
     def aggregate(self, **expressions: Any) -> QueryBuilder[sa.Row[Any]]:
         """Give rows with these values, for each group: ``aggregate(total=func.sum(…))``."""
+        for item in expressions.values():
+            if not is_expression(item):
+                raise QueryError(f"aggregate() takes expressions, not {item!r:.40}")
         labels = tuple(item.label(name) for name, item in expressions.items())
         return self._as_rows(aggregates=self._spec.aggregates + labels)
 
@@ -320,10 +323,10 @@ class QueryBuilder(Generic[T]):
 
     async def as_models(self, schema: type[M]) -> list[M]:
         """
-        Give results as pydantic models, reading the columns that these have and no others.
+        Give results as pydantic models; where all fields are columns, these alone are read.
 
-        Relationships among the fields are loaded along; a field that the model does not
-        have keeps its default.
+        Relationships among the fields are loaded along; what a property reads besides, name in
+        ``load``. A field that the model does not have keeps its default.
 
         Args:
             schema: A pydantic model; fields are matched by name, or by alias.
@@ -412,6 +415,14 @@ class QueryBuilder(Generic[T]):
 
     def _as_rows(self, **changes: Any) -> QueryBuilder[sa.Row[Any]]:
         return cast("QueryBuilder[sa.Row[Any]]", self._with(**changes))
+
+    def _joined(self, join: Join) -> Self:
+        if sa.inspect(join.target, raiseerr=False) is None:
+            raise QueryError(
+                "join() takes relationships, such as User.posts, models and tables, not "
+                f"{join.target!r:.40}"
+            )
+        return self._with(joins=(*self._spec.joins, join))
 
     def _named(self, column: Any) -> Any:
         if isinstance(column, str):

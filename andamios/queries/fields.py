@@ -78,8 +78,9 @@ def key_attributes(model: type[Any]) -> tuple[Any, ...]:
 
 
 def column_keys(model: type[Any]) -> tuple[str, ...]:
-    """Give the names of the attributes that are columns."""
-    return tuple(mapper_of(model).column_attrs.keys())
+    """Give the names of the attributes that are columns; expressions, nobody can write to."""
+    attributes = mapper_of(model).column_attrs
+    return tuple(item.key for item in attributes if isinstance(item.columns[0], sa.Column))
 
 
 def key_condition(model: type[Any], keys: Sequence[Sequence[Any]]) -> sa.ColumnElement[bool]:

@@ -45,8 +45,9 @@ class Shape:
         return not self.relationships and not self.others
 
     def options(self) -> list[Any]:
-        """Give loader options for the relationships, and for those behind them."""
-        options = []
+        """Give loader options for what objects come without, and what lies behind them."""
+        wanted = self.columns.values()
+        options: list[Any] = [sa_orm.undefer(each) for each in wanted if each.property.deferred]
         for attribute, inside in self.relationships.values():
             load = sa_orm.selectinload if attribute.property.uselist else sa_orm.joinedload
             options.append(load(attribute).options(*inside.options()))
@@ -85,6 +86,8 @@ def shape_of(
             f"{schema.__name__} contains itself, and as_models() cannot know how deep to read."
         )
     shape = Shape()
+    # Types of models that were defined after it are texts until now.
+    schema.model_rebuild(raise_errors=False)
     for name, info in schema.model_fields.items():
         attribute = _attribute(model, name, info)
         relationship = relationship_of(attribute)

@@ -205,7 +205,7 @@ def set_values(stored: object, values: Mapping[str, Any]) -> None:
 async def settle(session: AsyncSession, entity: object) -> None:
     """Read what the database filled in, which could not be waited for later."""
     state: Any = sa.inspect(entity)
-    filled = state.expired_attributes & set(column_keys(type(entity)))
+    filled = state.expired_attributes & set(state.mapper.column_attrs.keys())
     if filled:
         await session.refresh(entity, filled)
 

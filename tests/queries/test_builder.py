@@ -152,6 +152,16 @@ async def test_join_orders_by_the_first_of_many(library: AndamiosEngine) -> None
     )
 
 
+@pytest.mark.parametrize("wrong", [{"join": "books"}, {"outerjoin": 3}, {"aggregate": "pages"}])
+def test_neither_table_nor_expression(wrong: dict[str, Any]) -> None:
+    """A name where a table or an expression belongs is refused with what to write."""
+    ((method, value),) = wrong.items()
+    arguments = {"total": value} if method == "aggregate" else {"target": value}
+
+    with pytest.raises(QueryError, match="takes"):
+        getattr(QueryBuilder(BuilderBook), method)(**arguments)
+
+
 async def test_join_forms(library: AndamiosEngine) -> None:
     """Relationships, models with a condition, aliases and chains can be joined."""
     books = QueryBuilder(BuilderBook, library)

@@ -39,6 +39,7 @@ class ShapeRoad(BaseModel):
     name: Mapped[str]
     length: Mapped[int]
     notes: Mapped[str | None]
+    story: Mapped[str | None] = mapped_column(deferred=True)
     start_id: Mapped[int] = mapped_column(ForeignKey(ShapeCity.id))
     end_id: Mapped[int] = mapped_column(ForeignKey(ShapeCity.id))
     start: Mapped[ShapeCity] = relationship(foreign_keys=[start_id])
@@ -175,6 +176,24 @@ async def test_a_value_that_does_not_fit(roads: QueryBuilder[ShapeRoad]) -> None
         caught.value.value,
     )
     assert "400" not in str(caught.value)
+
+
+class LaterRead(pydantic.BaseModel):
+    story: str | None
+    bridges: list[LaterBridge]
+
+
+class LaterBridge(pydantic.BaseModel):
+    name: str
+
+
+async def test_what_objects_come_without(roads: QueryBuilder[ShapeRoad]) -> None:
+    """A deferred column is read along; a model may name one that is defined after it."""
+    await roads.filter_by(name="inland").update({"story": "long"})
+
+    found = await roads.as_models(LaterRead)
+
+    assert [(None, 2), ("long", 0)] == [(road.story, len(road.bridges)) for road in found]
 
 
 async def test_no_end() -> None:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import sqlalchemy.ext.asyncio as sa_asyncio
-from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, update
+from sqlalchemy import Column, ForeignKey, Integer, MetaData, String, Table, func, update
 from sqlalchemy.orm import (
     DeclarativeBase,
     Mapped,
     MappedAsDataclass,
+    column_property,
     mapped_column,
     registry,
     relationship,
@@ -22,6 +23,7 @@ from andamios import (
     DuplicateError,
     GenericRepository,
     NotFoundError,
+    QueryError,
     StaleVersionError,
     UnscopedWriteError,
 )
@@ -52,6 +54,14 @@ class PlainUser(PlainBase):
     pets: Mapped[list[PlainPet]] = relationship(back_populates="owner")
 
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012  SQLAlchemy declares it so
+
+
+class PlainSum(PlainBase):
+    __tablename__ = "plain_sum"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String(50), unique=True)
+    loud: Mapped[str] = column_property(func.upper(email.column))
 
 
 class PlainPet(PlainBase):
@@ -162,6 +172,25 @@ async def test_versions(engine: AndamiosEngine) -> None:
             await refused
 
     assert (4, 4) == ((found := await users.get_one(user.id)).size, found.version)
+
+
+async def test_expressions_take_no_values(engine: AndamiosEngine) -> None:
+    """What is computed from columns is read, and never written, on any path."""
+    sums = GenericRepository[PlainSum](engine)
+    row = await sums.create(PlainSum(email="a"))
+    values = {"id": row.id, "email": "a", "loud": "x"}
+
+    assert "A" == row.loud
+    assert [row.id] == [found.id for found in await sums.list({"loud": "A"})]
+    for refused in (
+        sums.create_many([values]),
+        sums.update_many([values]),
+        sums.update_where({"email": "a"}, {"loud": "x"}),
+        sums.upsert(values, on="email"),
+        sums.get_or_create({"loud": "x", "id": 5}),
+    ):
+        with pytest.raises(QueryError, match="loud"):
+            await refused
 
 
 async def test_what_a_constructor_does_not_take(engine: AndamiosEngine) -> None:
