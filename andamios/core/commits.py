@@ -7,7 +7,8 @@ both alike, without a statement, so that an error which COMMIT raised is marked 
 
 PostgreSQL gives a transaction up with the first statement that fails in it, and answers a
 later COMMIT with ROLLBACK, which its drivers do not report. MySQL rolls all of it back when
-it meets a deadlock, and takes what follows for a new transaction. Whoever caught the error
+it meets a deadlock, MariaDB also when a row has changed since the transaction's snapshot, and
+both take what follows for a new transaction. Whoever caught the error
 would take everything for committed; so the failure is remembered, and COMMIT refused.
 """
 
@@ -21,6 +22,7 @@ from andamios.errors import (
     CommitOutcomeUnknownError,
     ConnectionFailedError,
     DeadlockError,
+    SerializationError,
     TransactionError,
 )
 
@@ -43,13 +45,14 @@ FAILED = "andamios_failed"
 
 
 DEADLOCK = 1213
-"""MySQL's number of the error with which it rolls the whole transaction back."""
+CHANGED = 1020
+"""Numbers of the errors with which MySQL and MariaDB roll the whole transaction back."""
 
 
 def refuse_silent_rollbacks(engine: Engine) -> None:
     """Refuse COMMIT on PostgreSQL where the server would roll back without a word."""
 
-    def refusal(connection: Any) -> TransactionError | None:
+    def refusal(connection: Any, _failure: BaseException) -> TransactionError | None:
         # A savepoint may have taken the failure back, which the server knows best.
         if _is_usable(engine.dialect, connection):
             return None
@@ -63,9 +66,16 @@ def refuse_silent_rollbacks(engine: Engine) -> None:
 
 
 def refuse_after_deadlocks(engine: Engine) -> None:
-    """Refuse COMMIT on MySQL where a deadlock took back what came before it."""
+    """Refuse COMMIT on MySQL where a deadlock, or a lost race, took back what came before it."""
 
-    def refusal(_connection: Any) -> TransactionError:
+    def refusal(_connection: Any, failure: BaseException) -> TransactionError:
+        if failure.args[0] == CHANGED:
+            return SerializationError(
+                "A row that another transaction changed rolled back all that this one had written "
+                "before, so that the rest is not committed alone. Let the error end the "
+                "transaction, and run it again from the start.",
+                code=CHANGED,
+            )
         return DeadlockError(
             "A deadlock rolled back all that this transaction had written before it, so that "
             "the rest is not committed alone. Let the error end the transaction, and run it "
@@ -73,13 +83,14 @@ def refuse_after_deadlocks(engine: Engine) -> None:
             code=DEADLOCK,
         )
 
-    _refuse_after(engine, lambda error: error.args[:1] == (DEADLOCK,), refusal)
+    fatal = {(DEADLOCK,), (CHANGED,)}
+    _refuse_after(engine, lambda error: error.args[:1] in fatal, refusal)
 
 
 def _refuse_after(
     engine: Engine,
     is_fatal: Callable[[BaseException], bool],
-    refusal: Callable[[Any], TransactionError | None],
+    refusal: Callable[[Any, BaseException], TransactionError | None],
 ) -> None:
     """Remember fatal failures until COMMIT, and then roll back and raise, if there is a reason."""
     dialect = engine.dialect
@@ -95,10 +106,11 @@ def _refuse_after(
         if connection.get_execution_options().get("andamios_read_only"):
             return
         if is_fatal(context.original_exception):
-            connection.info[FAILED] = True
+            connection.info[FAILED] = context.original_exception
 
     def commit(connection: Any) -> None:
-        if connection.info.pop(FAILED, False) and (error := refusal(connection)) is not None:
+        failure = connection.info.pop(FAILED, None)
+        if failure is not None and (error := refusal(connection, failure)) is not None:
             dialect.do_rollback(connection)
             raise error
         do_commit(connection)

@@ -46,6 +46,9 @@ FORGOTTEN = "andamios_forgotten"
 
 ALL = {INCLUDE_DELETED: True}
 
+AT_ONCE = 500
+"""Parents in one statement."""
+
 _known: WeakKeyDictionary[Mapper[Any], Relationships] = WeakKeyDictionary()
 
 
@@ -228,27 +231,39 @@ def _transaction(session: Session) -> Any:
     return session.get_nested_transaction() or session.get_transaction()
 
 
-def children_of(session: Session, entity: Any, relationship: Any, *conditions: Any) -> list[Any]:
+def children_of(session: Session, entity: Any, relationship: Any) -> list[Any]:
     """Read the children of a row along a relationship, deleted ones too."""
     attribute = getattr(type(entity), relationship.key)
-    statement = select(relationship.mapper.class_).where(
-        with_parent(entity, attribute), *conditions
-    )
+    statement = select(relationship.mapper.class_).where(with_parent(entity, attribute))
     return list(session.scalars(statement, execution_options=ALL).unique())
 
 
 def restored(session: Session, entity: Any) -> list[Any]:
     """Bring back a row and whatever was deleted along with it; the session has to be flushed."""
-    when, found, waiting = entity.deleted_at, [], [entity]
+    when, found, level = entity.deleted_at, {id(entity): entity}, [entity]
     with session.no_autoflush:
-        while waiting:
-            each = waiting.pop()
-            if each in found:
-                continue
-            found.append(each)
-            for relationship in soft_cascades(inspect(each).mapper):
-                together = relationship.mapper.class_.deleted_at == when
-                waiting += children_of(session, each, relationship, together)
-    for each in found:
+        while level:
+            reached = {id(each): each for each in _deleted_along(session, level, when)}
+            level = [each for key, each in reached.items() if key not in found]
+            found |= reached
+    for each in found.values():
         each.deleted_at = None
-    return found
+    return list(found.values())
+
+
+def _deleted_along(session: Session, parents: list[Any], when: dt.datetime) -> Iterator[Any]:
+    """Read the children of many rows that were deleted with them, relationship by relationship."""
+    for mapper in {inspect(parent).mapper for parent in parents}:
+        held = [inspect(each).identity for each in parents if inspect(each).mapper is mapper]
+        for relationship in soft_cascades(mapper):
+            parent: Any = aliased(mapper.class_)
+            child: Any = relationship.mapper.class_
+            columns = map(mapper.get_property_by_column, mapper.primary_key)
+            keys = [getattr(parent, column.key) for column in columns]
+            statement = select(child).select_from(parent).join(getattr(parent, relationship.key))
+            statement = statement.where(child.deleted_at == when)
+            for start in range(0, len(held), AT_ONCE):
+                part = held[start : start + AT_ONCE]
+                among = keys[0].in_([key[0] for key in part])
+                among = among if len(keys) == 1 else tuple_(*keys).in_(part)
+                yield from session.scalars(statement.where(among), execution_options=ALL).unique()

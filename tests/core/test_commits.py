@@ -16,6 +16,7 @@ from andamios import (
     ForeignKeyError,
     PoolStats,
     QueryError,
+    SerializationError,
     TransactionError,
 )
 from andamios.core.facts import TransactionEnded
@@ -123,7 +124,7 @@ async def test_a_deadlock_takes_everything(engine: AndamiosEngine, backend: str)
 
     ends = await asyncio.gather(cross("a", "b"), cross("b", "a"), return_exceptions=True)
     refused = [end for end in ends if end is not None]
-    expected = DeadlockError if backend == "mysql" else TransactionError
+    expected = DeadlockError if backend in {"mysql", "mariadb"} else TransactionError
 
     assert [expected] == [type(end) for end in refused]
     winner = "b" if ends[0] else "a"
@@ -131,6 +132,38 @@ async def test_a_deadlock_takes_everything(engine: AndamiosEngine, backend: str)
     async with engine.session() as session:
         session.add(LibWord(word="later"))
     assert "later" in await words(engine)
+
+
+async def test_a_row_that_changed_takes_everything(engine: AndamiosEngine, backend: str) -> None:
+    """MariaDB rolls back when a row is newer than the snapshot, and commits no rest then."""
+    if backend == "sqlite":
+        pytest.skip("SQLite has one writer")
+    async with engine.session() as session:
+        session.add(LibWord(word="a"))
+    table, change = LibWord.__table__, select(LibWord).where(LibWord.word == "a")
+
+    async def overtaken() -> bool:
+        async with engine.session() as session:
+            word = (await session.scalars(change)).one()
+            await session.execute(table.insert(), [{"word": "before"}])
+            async with engine.session() as other:
+                await other.execute(table.update().where(table.c.id == word.id).values(word="z"))
+            try:
+                await session.execute(
+                    table.update().where(table.c.id == word.id).values(word="mine")
+                )
+            except SerializationError:
+                await session.execute(table.insert(), [{"word": "after"}])
+                return True
+        return False
+
+    try:
+        is_lost = await overtaken()
+    except SerializationError:
+        assert ["z"] == await words(engine)
+    else:
+        assert not is_lost
+        assert ["before", "mine"] == await words(engine)
 
 
 async def test_a_refused_commit_leaves_nothing_open(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable  # noqa: TC003  read by pytest
+from contextlib import AbstractContextManager  # noqa: TC003
 from typing import Any
 
 import pytest
@@ -199,6 +201,22 @@ async def test_children_go_along_and_come_back(
     assert before == await names(db_session, *SOFT)
     if is_held:
         assert (["one t1"], "one l") == ([t.name for t in one.teams], one.logo and one.logo.name)
+
+
+async def test_restoring_many_children(
+    db_session: AsyncSession, max_queries: Callable[[int], AbstractContextManager[Any]]
+) -> None:
+    """Children are read once a relationship, and not once a row."""
+    teams = [CascadeTeam(name=str(i), people=[CascadePerson(name=str(i))]) for i in range(30)]
+    one = CascadeFirm(name="one", teams=teams)
+    db_session.add(one)
+    await db_session.flush()
+    firms = GenericRepository[CascadeFirm](db_session)
+    await firms.delete_where({"id": one.id})
+    db_session.expunge_all()
+    with max_queries(40):  # versioned rows are updated one by one
+        assert await firms.restore(one.id)
+    assert 30 == await GenericRepository[CascadePerson](db_session).count()
 
 
 async def test_many_parents_at_once(db_session: AsyncSession) -> None:
