@@ -113,7 +113,7 @@ class QueryBuilder(Generic[T]):
         found = conditions_of(self._spec.model, conditions)
         if not found:
             raise QueryError("exclude() needs a condition")
-        return self._with(where=(*self._spec.where, sa.and_(*found).is_not(sa.true())))
+        return self.filter(sa.and_(*found).is_not(sa.true()))
 
     def join(self, target: Any, condition: Any = None) -> Self:
         """

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
-from sqlalchemy.sql.elements import AsBoolean
+from sqlalchemy.sql import operators
+from sqlalchemy.sql.elements import AsBoolean, BinaryExpression, BooleanClauseList, Grouping
 
 from andamios.errors import QueryError, UnknownFieldError
 from andamios.queries.fields import element_of, field, mapper_of, relationship_of, unknown
@@ -246,9 +247,25 @@ def conditions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
 
 def _is_everything(condition: Any) -> bool:
     """Whether a condition is none: a write that has only this one is unscoped."""
-    while isinstance(condition, AsBoolean):
+    while isinstance(condition, AsBoolean | Grouping):
         condition = condition.element
-    return isinstance(condition, sa.True_)
+    if isinstance(condition, BooleanClauseList) and condition.operator is operators.and_:
+        return all(map(_is_everything, condition.clauses))
+    if isinstance(condition, BinaryExpression):
+        is_negated = condition.operator is operators.is_not and _is_everything(condition.right)
+        if is_negated and _has_empty_list(condition.left, operators.in_op):
+            return True
+    return isinstance(condition, sa.True_) or _has_empty_list(condition, operators.not_in_op)
+
+
+def _has_empty_list(condition: Any, operator: Any) -> bool:
+    """Whether a condition is IN, or NOT IN, a list of nothing."""
+    while isinstance(condition, Grouping):
+        condition = condition.element
+    if not isinstance(condition, BinaryExpression) or condition.operator is not operator:
+        return False
+    right = condition.right
+    return isinstance(right, sa.BindParameter) and right.expanding and not right.value
 
 
 def _reach(model: type[Any], path: str, compare: Callable[[Any], Condition]) -> Condition:
