@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["history_table", "mark_past", "refuse_past"]
 
 SUFFIX = "_history"
+LONGEST_NAME = 63
+"""Letters that PostgreSQL takes; MySQL takes 64."""
 
 _histories: WeakSet[Table] = WeakSet()
 _past: WeakSet[InstanceState[Any]] = WeakSet()
@@ -78,6 +80,11 @@ def _make_history(mapper: Mapper[Any], model: type[Any]) -> None:
         raise ConfigurationError(
             f"{model.__name__} lies in several tables, whose changes one history cannot tell. "
             "Leave out __history__, or map it to one table."
+        )
+    if len(table.name) + len(SUFFIX) > LONGEST_NAME:
+        raise ConfigurationError(
+            f"{model.__name__}: the table of its history would be called {table.name}{SUFFIX}, and "
+            f"PostgreSQL takes {LONGEST_NAME} letters. Give it a shorter __tablename__."
         )
     history = history_table(mapper)
     if history is None:

@@ -21,7 +21,9 @@ one updated. ``update`` means that a column changes. Defaults of columns are not
 on it. ``after_commit`` runs when the transaction is over, and opens a session of its own for
 what it wants to write.
 
-Statements on sets of rows call no hooks; ``create_many`` does.
+Statements on sets of rows call no hooks; ``create_many`` does. A program that is cancelled in one
+``after_commit`` leaves those of later objects out. In a session that works inside a
+transaction of its connection's, COMMIT is the session's own.
 """
 
 from __future__ import annotations

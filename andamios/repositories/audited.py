@@ -42,7 +42,7 @@ class Change:
         by: Who made it, as ``acting_as`` says, or None.
         before: The values by field, or None: there was no row, or what it was is unknown
             since the history began later.
-        after: The values by field, or None: the row was deleted, be it softly.
+        after: The values by field, or None: this deleted the row, be it softly.
     """
 
     number: int

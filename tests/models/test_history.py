@@ -708,3 +708,15 @@ async def test_tables_of_one_model(engine: AndamiosEngine) -> None:
     await engine.drop_all(HistPlace)
     with pytest.raises(QueryError, match="hist_place_history"):
         await rows.history((1, 2))
+
+
+def test_a_name_that_is_too_long() -> None:
+    """A table whose history would have a name that PostgreSQL cuts is refused at once."""
+    base = DeclarativeBase
+    own = type("HistLongBase", (BaseModel, base), {})
+    with pytest.raises(ConfigurationError, match="shorter __tablename__"):
+        type(
+            "HistLong",
+            (AuditMixin, own),
+            {"__tablename__": "y" * 56, "__history__": True, "__module__": __name__},
+        )
