@@ -191,23 +191,32 @@ class BaseRepository(IRepository[T]):
         async with write_scope(self._bind, self.model) as session:
             return await removing.delete(session, self.model, key)
 
-    async def list(self, filters: Filters = None, *, load: Any = ()) -> builtins.list[T]:
+    async def list(
+        self,
+        filters: Filters = None,
+        *,
+        order_by: Any = (),
+        limit: int | None = None,
+        load: Any = (),
+    ) -> builtins.list[T]:
         """
         Give what fits, or everything.
 
         Args:
             filters: A dict such as ``{"age__gte": 18, "profile.city": "Lima"}``, a
                 FilterBuilder, or SQLAlchemy expressions.
+            order_by: Expressions or names, as in ``QueryBuilder.order_by``, one or several.
+            limit: How many at most.
             load: As in ``get_by_id``.
 
         Raises:
             UnknownFieldError: A field or an operator that the model does not have.
             DataError: A value of the wrong type.
         """
-        return await self._selection(filters, load=load).execute()
+        return await self._selection(filters, order_by=order_by, limit=limit, load=load).execute()
 
     def _selection(
-        self, filters: Filters, *, order_by: Any = (), load: Any = ()
+        self, filters: Filters, *, order_by: Any = (), limit: int | None = None, load: Any = ()
     ) -> QueryBuilder[T]:
-        query = self.query().filter(filters)
-        return query.order_by(*listed(order_by)).load(*listed(load))
+        query = self.query().filter(filters).order_by(*listed(order_by)).load(*listed(load))
+        return query if limit is None else query.limit(limit)

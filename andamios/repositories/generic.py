@@ -67,7 +67,7 @@ class GenericRepository(SelectingRepository[T]):
 
         Args:
             filters: As in ``list``.
-            order_by: Expressions or names, as in ``QueryBuilder.order_by``; one or several.
+            order_by: As in ``list``.
             limit: How many at most.
             skip_locked: Leave out rows that somebody else has locked.
             nowait: Do not wait for them.
@@ -77,8 +77,7 @@ class GenericRepository(SelectingRepository[T]):
             DeadlockError: Somebody else has locked a row, and ``nowait`` was asked for.
         """
         require_session(self._bind, "lock()")
-        query = self._selection(filters, order_by=order_by)
-        query = query if limit is None else query.limit(limit)
+        query = self._selection(filters, order_by=order_by, limit=limit)
         return await query.for_update(skip_locked=skip_locked, nowait=nowait).execute()
 
     @overload

@@ -95,8 +95,7 @@ class SelectingRepository(BaseRepository[T]):
             number: Which page, from 1.
             size: Objects on a page.
             filters: As in ``list``.
-            order_by: Expressions or names, as in ``QueryBuilder.order_by``, one or several;
-                the key comes last.
+            order_by: As in ``list``; the key comes last.
             load: As in ``get_by_id``.
         """
         return await self._selection(filters, order_by=order_by, load=load).page(number, size)

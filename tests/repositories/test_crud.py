@@ -408,3 +408,13 @@ async def test_skip_locked(engine: AndamiosEngine) -> None:
         with pytest.raises(DeadlockError):
             async with engine.session() as second:
                 await CrudOwners(second).lock(nowait=True)
+
+
+async def test_list_in_an_order(owners: CrudOwners) -> None:
+    """A list has an order and an end, where they are asked for."""
+    for name in ("Blas", "Ana", "Cira"):
+        await owners.create(CrudOwner(name=name))
+    assert ["Cira", "Blas"] == [each.name for each in await owners.list(order_by="-name", limit=2)]
+    assert ["Blas"] == [
+        each.name for each in await owners.list({"name__gt": "Ana"}, order_by="name", limit=1)
+    ]
