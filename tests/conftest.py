@@ -24,8 +24,9 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell's background job ignores Ctrl-C, and so would the programs that tests stop.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# A project of its own, which runs with its own configuration: tox run -e downstream.
-collect_ignore = ["downstream"]
+# A project of its own, which runs with its own configuration (tox run -e downstream), and what
+# only type checkers read (tox run -e types).
+collect_ignore = ["downstream", "typing"]
 
 SQLITE_URL = ("sqlalchemy/dialects/sqlite/pysqlite.py", "create_connect_args")
 PGPASS = ("asyncpg/connect_utils.py", "_parse_connect_dsn_and_args")
