@@ -112,6 +112,7 @@ def compare(
     for script in revision.generated_revisions:
         for container in (*script.upgrade_ops_list, *script.downgrade_ops_list):
             _leave_indexes_to_tables(container)
+            _leave_notes_out(container)
     return revision
 
 
@@ -122,6 +123,13 @@ def _leave_indexes_to_tables(container: ops.OpContainer) -> None:
         if isinstance(each, ops.ModifyTableOps) and (each.schema, each.table_name) in dropped:
             each.ops = [op for op in each.ops if not isinstance(op, ops.DropIndexOp)]
     container.ops = [op for op in container.ops if not _is_empty(op)]
+
+
+def _leave_notes_out(container: ops.OpContainer) -> None:
+    """Write down no ``info`` of ours, which says something to models and nothing to a database."""
+    for each in container.ops:
+        if isinstance(each, ops.CreateTableOp):
+            each.info = {key: each.info[key] for key in each.info if not str(key).startswith(OWN)}
 
 
 def _drops(operation: Any) -> TypeGuard[ops.DropTableOp]:

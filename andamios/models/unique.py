@@ -53,10 +53,10 @@ def live_indexes(table: sa.Table) -> list[sa.Index]:
         >>> from sqlalchemy.orm import mapped_column
         >>> from andamios import SoftDeleteModel
         >>> from andamios.models import live_indexes
-        >>> class Berth(SoftDeleteModel):
+        >>> class Mooring(SoftDeleteModel):
         ...     number = mapped_column(Integer, unique=True)
-        >>> [index.name for index in live_indexes(Berth.__table__)]
-        ['uq_berth_number']
+        >>> [index.name for index in live_indexes(Mooring.__table__)]
+        ['uq_mooring_number']
     """
     names = table.info.get(LIVE_INDEXES, ())
     found = [index for index in table.indexes if index.name in names]
