@@ -178,8 +178,8 @@ class LazyLoadError(QueryError):
         else:
             message = (
                 f"{name} is not loaded, and reading an attribute cannot wait for the database. "
-                f"Load it with the query: .load({name}), or before reading it, inside the "
-                f"session: await entity.load({name})"
+                f"Before reading it, inside the session: await entity.load({name}); a relationship "
+                f"comes with the query too: .load({name})"
             )
         super().__init__(message)
         self.model = model

@@ -67,8 +67,9 @@ def _parse(url: str | URL) -> URL:
         parsed = sa_make_url(url)
     except (ArgumentError, ValueError):
         parsed = None
-    # A host with an @ is a part of the password, and would be shown as a host.
-    if parsed is None or "@" in (parsed.host or ""):
+    # A host or database with an @ is a part of the password, and would be shown.
+    is_server = parsed is not None and parsed.host is not None
+    if parsed is None or "@" in (parsed.host or "") or (is_server and "@" in str(parsed.database)):
         # The text is not repeated: a URL that cannot be read may hold a password.
         message = (
             "The database URL cannot be read. It looks like "

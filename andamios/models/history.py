@@ -20,6 +20,7 @@ from sqlalchemy import Column, Index, String, Table, event, inspect
 from andamios.core.creation import COMPANIONS
 from andamios.core.session import Session
 from andamios.errors import ConfigurationError, QueryError
+from andamios.models.base import BaseModel
 from andamios.models.mixins import AuditMixin
 from andamios.models.tables import BINARY_TEXT
 from andamios.models.types import BIG_INTEGER, UTCDateTime
@@ -146,3 +147,11 @@ def _has(table: Table, option: str) -> bool:
 def _copied(column: Column[Any]) -> Column[Any]:
     name, key = column.name, column.key
     return Column(name, column.type, key=key, nullable=not column.primary_key, info=column.info)
+
+
+@event.listens_for(BaseModel, "after_mapper_constructed", propagate=True)
+def _require_audit(_mapper: Mapper[Any], model: type[Any]) -> None:
+    if getattr(model, "__history__", False) and not issubclass(model, AuditMixin):
+        raise ConfigurationError(
+            f"{model.__name__} asks for a history, which tells who did it: give it AuditMixin too."
+        )

@@ -17,7 +17,7 @@ from sqlalchemy.orm import exc as orm_exc
 from sqlalchemy.orm.attributes import set_committed_value
 
 from andamios.core.visibility import is_hidden
-from andamios.errors import LazyLoadError
+from andamios.errors import LazyLoadError, QueryError
 from andamios.models.peers import load_for_peers
 
 if TYPE_CHECKING:
@@ -76,7 +76,15 @@ async def load_attributes(
 
     Raises:
         LazyLoadError: It belongs to no open session.
+        QueryError: An attribute of another class.
     """
+    for attribute in attributes:
+        owner = getattr(attribute, "class_", None)
+        if owner is None or not isinstance(entity, owner):
+            raise QueryError(
+                f"load() of a {type(entity).__name__} takes its own attributes, such as "
+                f"{type(entity).__name__}.name, not {attribute}"
+            )
     names = [attribute.key for attribute in attributes]
 
     def read(_session: object = None) -> None:

@@ -333,7 +333,7 @@ class QueryBuilder(Generic[T]):
 
         Raises:
             UnknownFieldError: It requires what the model does not have.
-            FieldValidationError: A value is none of its field.
+            QueryError: What was found does not fit, or it is no pydantic model.
         """
         if self._spec.gives_rows:
             return models_of(schema, await self.as_dicts())

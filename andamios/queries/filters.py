@@ -228,6 +228,11 @@ def conditions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
     if filters is None:
         return ()
     if isinstance(filters, FilterBuilder):
+        if not (issubclass(model, filters.model) or issubclass(filters.model, model)):
+            raise QueryError(
+                f"This FilterBuilder is for {filters.model.__name__}, and the query for "
+                f"{model.__name__}. Name fields along a relationship, as in 'profile.city'."
+            )
         return tuple(filters.conditions)
     if isinstance(filters, Mapping):
         return tuple(FilterBuilder(model).from_dict(filters).conditions)

@@ -43,9 +43,9 @@ class Load:
                 f"Unknown strategy {self.strategy!r}. Strategies: {', '.join(STRATEGIES)}."
             )
         if not self.is_option and relationship_of(self.target) is None:
-            raise QueryError(
-                f"load() takes relationships, such as User.posts, not {self.target!r:.60}"
-            )
+            is_column = isinstance(self.target, sa_orm.QueryableAttribute)
+            what = f"{self.target}, which is a column" if is_column else f"{self.target!r:.60}"
+            raise QueryError(f"load() takes relationships, such as User.posts, not {what}")
 
     @property
     def is_option(self) -> bool:

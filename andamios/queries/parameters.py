@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 import pydantic
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["QueryParams", "filters_of", "parameter_type"]
 
 QueryParams = str | Mapping[str, Any] | Iterable[tuple[str, str]]
-"""A query string, a mapping of texts or lists of texts, or pairs of texts."""
+"""A URL or its query string, a mapping of texts or lists of texts, or pairs of texts."""
 
 COLLECTIONS = {"in", "not_in", "between"}
 
@@ -47,6 +47,8 @@ def filters_of(
         UnknownFieldError: A parameter that is not offered: a misspelt filter would
             otherwise give everything.
     """
+    for name in offered:
+        parameter_type(model, name)
     found: dict[str, list[str]] = {}
     for name, text in _pairs(params):
         if name in offered:
@@ -85,7 +87,9 @@ def split(name: str) -> tuple[str, str]:
 
 def _pairs(params: QueryParams) -> Iterator[tuple[str, str]]:
     if isinstance(params, str):
-        yield from parse_qsl(params.removeprefix("?"), keep_blank_values=True)
+        is_whole = "://" in params.partition("?")[0] or params.startswith("/")
+        text = urlsplit(params).query if is_whole else params.removeprefix("?")
+        yield from parse_qsl(text, keep_blank_values=True)
         return
     if hasattr(params, "multi_items"):  # Starlette's, which forgets all but the last as a dict
         yield from params.multi_items()

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, get_args
 import pydantic
 import sqlalchemy.orm as sa_orm
 
-from andamios.errors import ConfigurationError, FieldValidationError
+from andamios.errors import ConfigurationError, QueryError
 from andamios.queries.fields import mapper_of, relationship_of, unknown
 
 if TYPE_CHECKING:
@@ -79,8 +79,11 @@ def shape_of(
 
     Raises:
         ConfigurationError: It contains itself, so that there is no end to it.
+        QueryError: It is no pydantic model.
         UnknownFieldError: It requires a field that the mapped class does not have.
     """
+    if not issubclass(schema, pydantic.BaseModel):
+        raise QueryError(f"as_models() takes a pydantic model, not {schema!r:.60}")
     if schema in within:
         raise ConfigurationError(
             f"{schema.__name__} contains itself, and as_models() cannot know how deep to read."
@@ -109,14 +112,18 @@ def models_of(schema: type[M], rows: Iterable[Mapping[str, Any]]) -> list[M]:
     Build models from the values of their fields, by the fields' own names.
 
     Raises:
-        FieldValidationError: A value is none of its field.
+        QueryError: A value is none of its field. It came from the database, so that no client
+            is to blame, as it would be for a FieldValidationError.
     """
     try:
         return [schema.model_validate(row, by_alias=False, by_name=True) for row in rows]
     except pydantic.ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(map(str, first["loc"]))
-        raise FieldValidationError(schema.__name__, place, first["msg"], first["input"]) from None
+        raise QueryError(
+            f"A result does not fit {schema.__name__}.{place}: {first['msg']}. (A related row that "
+            "is softly deleted is None.)"
+        ) from None
 
 
 def _attribute(model: type[Any], name: str, info: FieldInfo) -> Any:

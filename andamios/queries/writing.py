@@ -16,7 +16,13 @@ import sqlalchemy as sa
 from sqlalchemy.orm import undefer
 from sqlalchemy.sql import visitors
 
-from andamios.errors import ConfigurationError, QueryError, ReadOnlyError, UnscopedWriteError
+from andamios.errors import (
+    ConfigurationError,
+    QueryError,
+    ReadOnlyError,
+    StaleVersionError,
+    UnscopedWriteError,
+)
 from andamios.models.fields import checked_values
 from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.compose import keys_of
@@ -28,7 +34,7 @@ from andamios.queries.fields import (
     mapper_of,
     unknown,
 )
-from andamios.queries.reading import dialect_of
+from andamios.queries.reading import count, dialect_of
 from andamios.queries.values import checked
 
 if TYPE_CHECKING:
@@ -77,6 +83,24 @@ def require_scope(spec: QuerySpec, what: str) -> None:
         )
     if spec.gives_rows or spec.having:
         raise QueryError(f"A query that groups or selects columns cannot {what}")
+    own = mapper_of(spec.model).tables
+    others = {table for each in spec.where for table in _tables_of(each)}.difference(own)
+    if others and not spec.joins:
+        raise UnscopedWriteError(
+            f"A condition is on {', '.join(sorted(map(str, others)))}, which nothing joins to "
+            f"{spec.model.__name__}, so that this would {what} every row. Go along a relationship "
+            "(User.posts.any(…)), or join."
+        )
+
+
+def _tables_of(condition: Any) -> Iterator[Any]:
+    """Give the tables that a condition is on; a subquery has its own."""
+    if isinstance(condition, sa.SelectBase):
+        return
+    if isinstance(condition, sa.Column) and condition.table is not None:
+        yield condition.table
+    for part in condition.get_children():
+        yield from _tables_of(part)
 
 
 async def update_rows(session: AsyncSession, spec: QuerySpec, values: Mapping[Any, Any]) -> int:
@@ -92,16 +116,52 @@ async def update_rows(session: AsyncSession, spec: QuerySpec, values: Mapping[An
         How many rows were found.
 
     Raises:
+        StaleVersionError: A version is among the values, and a row has another one.
         UnknownFieldError: A value for no column of the model.
         UnscopedWriteError: Nothing limits the rows.
     """
     require_scope(spec, "update")
     assignments = written_values(spec.model, values)
-    version = mapper_of(spec.model).version_id_col
-    if version is not None and version.key not in assignments:
-        assignments |= next_version(spec.model)
+    mapper = mapper_of(spec.model)
+    if mapper.version_id_col is None:
+        return await _update(session, spec, assignments)
+    name = mapper.get_property_by_column(mapper.version_id_col).key
+    expected = assignments.pop(name, None)
+    assignments |= next_version(spec.model)
+    if expected is None:
+        return await _update(session, spec, assignments)
+    await session.flush()
+    number = await _require_version(session, spec, getattr(spec.model, name), expected)
+    same = replace(spec, where=(*spec.where, getattr(spec.model, name) == expected))
+    if await _update(session, same, assignments) != number:
+        raise _stale(spec, expected, None)
+    return number
+
+
+async def _update(session: AsyncSession, spec: QuerySpec, assignments: dict[str, Any]) -> int:
     statement = sa.update(spec.model).where(*_scope(session, spec)).values(assignments)
     return await _run(session, spec, statement, "update")
+
+
+async def _require_version(
+    session: AsyncSession, spec: QuerySpec, version: Any, expected: Any
+) -> int:
+    """Refuse to go on if a row has another version, and count the rows."""
+    others = sa.select(version).where(*_scope(session, spec), version != expected).limit(1)
+    options = {"include_deleted": True} if spec.includes_deleted else {}
+    actual = await session.scalar(others, execution_options=options)
+    if actual is not None:
+        raise _stale(spec, expected, actual)
+    return await count(session, spec)
+
+
+def _stale(spec: QuerySpec, expected: Any, actual: Any) -> StaleVersionError:
+    return StaleVersionError(
+        f"A {spec.model.__name__} has another version than the {expected} that was read. Read it "
+        "again and repeat the change.",
+        expected=expected,
+        actual=actual,
+    )
 
 
 async def delete_rows(session: AsyncSession, spec: QuerySpec) -> int:

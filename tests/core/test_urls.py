@@ -87,6 +87,7 @@ def test_repr_shows_where() -> None:
 
 def test_part_of_a_password_is_no_host() -> None:
     """An @ that was not written as %40 shows nothing of the password."""
-    with pytest.raises(ConfigurationError, match="%40") as caught:
-        make_url("postgresql://user:p@ss@127.0.0.1:1/d")
-    assert "ss@" not in str(caught.value)
+    for password in ("p@ss", "p@ss/word", "p/a@ss"):
+        with pytest.raises(ConfigurationError, match="%40") as caught:
+            make_url(f"postgresql://user:{password}@127.0.0.1:1/d")
+        assert "ss" not in str(caught.value).replace("password", "")

@@ -720,3 +720,11 @@ def test_a_name_that_is_too_long() -> None:
             (AuditMixin, own),
             {"__tablename__": "y" * 56, "__history__": True, "__module__": __name__},
         )
+
+
+def test_a_history_without_authors() -> None:
+    """A history tells who did it, so that it is not left out in silence."""
+    own = type("HistNobodyBase", (BaseModel, DeclarativeBase), {})
+    members = {"__history__": True, "__module__": __name__}
+    with pytest.raises(ConfigurationError, match="give it AuditMixin"):
+        type("HistNobody", (own,), members)

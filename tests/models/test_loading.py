@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import inspect, select
 from sqlalchemy.orm import defer, raiseload, selectinload
 
-from andamios import AndamiosEngine, AsyncSession, LazyLoadError, SessionTaskError
+from andamios import AndamiosEngine, AsyncSession, LazyLoadError, QueryError, SessionTaskError
 from tests.models.domain import LibAuthor, LibBook, LibTag, LibVault
 
 
@@ -268,3 +268,11 @@ def test_transient_object_has_empty_relationships() -> None:
     """A new object has nothing to load: its attributes are empty, as in SQLAlchemy."""
     author = LibAuthor(name="Julio")
     assert ([], None) == (author.books, author.biography)
+
+
+async def test_load_of_another_classes_attribute(author: LibAuthor) -> None:
+    """What the object does not have is refused, and not passed over."""
+    wrong: Any = "books"
+    for attribute in (LibBook.tags, wrong):
+        with pytest.raises(QueryError, match="its own attributes"):
+            await author.load(attribute)

@@ -141,3 +141,15 @@ def test_names_are_checked() -> None:
         FilterBuilder(UrlKite).from_query_params("maker=1", "maker")
     with pytest.raises(ConfigurationError):
         FilterBuilder(UrlKite).from_query_params("notes=1", "notes")
+
+
+def test_a_whole_url() -> None:
+    """The query of a URL is what counts."""
+    for url in ("https://example.org/kites?tails=1", "/kites?tails=1", "?tails=1"):
+        assert {"tails": 1} == filters_of(UrlKite, url, ("tails",), ())
+
+
+def test_what_is_offered_is_checked_at_once() -> None:
+    """A misspelt offer is found before a client uses it."""
+    with pytest.raises(UnknownFieldError, match="tails"):
+        FilterBuilder(UrlKite).from_query_params("", "tailz__gte")

@@ -17,6 +17,7 @@ from andamios import (
     QueryBuilder,
     QueryError,
     SoftDeleteModel,
+    StaleVersionError,
     TimestampedModel,
     UnknownFieldError,
     UnscopedWriteError,
@@ -275,3 +276,36 @@ async def test_models_in_several_tables_are_refused(engine: AndamiosEngine) -> N
         await cars.update({"doors": 5})
 
     assert 2 == await QueryBuilder(WrittenCar, engine).filter_by(doors__lt=5).count()
+
+
+async def test_conditions_on_another_table(crew: AndamiosEngine) -> None:
+    """What nothing joins limits nothing, so that every row would be written."""
+    members = QueryBuilder(WrittenMember, crew)
+    stray = WrittenCrew.name == "none"
+    for condition in (stray, and_(stray, true()), ~stray, or_(stray, WrittenMember.age > 1)):
+        with pytest.raises(UnscopedWriteError, match="written_crew"):
+            await members.filter(condition).update({"age": 1})
+        with pytest.raises(UnscopedWriteError):
+            await members.filter(condition).delete()
+    with pytest.raises(QueryError, match="is for WrittenCrew"):
+        members.filter(FilterBuilder(WrittenCrew).eq("name", "none"))
+    assert 5 == await members.count()
+    assert 0 == await members.filter(WrittenMember.crew.has(stray)).update({"age": 1})
+    assert 0 == await members.join(WrittenMember.crew).filter(stray).update({"age": 1})
+
+
+async def test_a_version_among_the_values(crew: AndamiosEngine) -> None:
+    """It is compared, and not set: whoever read before somebody else wrote loses."""
+    members = QueryBuilder(WrittenMember, crew)
+    member = await members.order_by("id").first()
+    assert member is not None
+    mine = members.filter(WrittenMember.id == member.id)
+    assert 1 == await mine.update({"age": 50, "version": 1})
+    with pytest.raises(StaleVersionError) as caught:
+        await mine.update({"age": 51, "version": 1})
+    assert (1, 2) == (caught.value.expected, caught.value.actual)
+    assert (50, 2) == await mine.only("age", "version").one()
+    with pytest.raises(StaleVersionError):
+        await members.unscoped().update({"age": 52, "version": 1})
+    assert 0 == await members.filter(WrittenMember.age == 52).count()
+    assert 0 == await members.filter(WrittenMember.age == 99).update({"age": 52, "version": 1})
