@@ -35,7 +35,7 @@ from andamios.queries.fields import (
     unknown,
 )
 from andamios.queries.reading import count, dialect_of
-from andamios.queries.values import checked
+from andamios.queries.values import checked, is_expression
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,6 +116,7 @@ async def update_rows(session: AsyncSession, spec: QuerySpec, values: Mapping[An
         How many rows were found.
 
     Raises:
+        QueryError: An SQL expression for the version, which counts by itself.
         StaleVersionError: A version is among the values, and a row has another one.
         UnknownFieldError: A value for no column of the model.
         UnscopedWriteError: Nothing limits the rows.
@@ -126,6 +127,11 @@ async def update_rows(session: AsyncSession, spec: QuerySpec, values: Mapping[An
     if mapper.version_id_col is None:
         return await _update(session, spec, assignments)
     name = mapper.get_property_by_column(mapper.version_id_col).key
+    if is_expression(assignments.get(name)):
+        raise QueryError(
+            f"{spec.model.__name__}.{name} counts by itself; among the values it is the version "
+            "that was read, and is compared."
+        )
     expected = assignments.pop(name, None)
     assignments |= next_version(spec.model)
     if expected is None:

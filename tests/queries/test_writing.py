@@ -309,3 +309,5 @@ async def test_a_version_among_the_values(crew: AndamiosEngine) -> None:
         await members.unscoped().update({"age": 52, "version": 1})
     assert 0 == await members.filter(WrittenMember.age == 52).count()
     assert 0 == await members.filter(WrittenMember.age == 99).update({"age": 52, "version": 1})
+    with pytest.raises(QueryError, match="counts by itself"):
+        await mine.update({"version": WrittenMember.version + 5})
