@@ -33,14 +33,22 @@ ONE_EACH = """
         assert backend in {"sqlite", "postgresql", "mysql"}
     """
 
+# A worker that had ended before the other began would leave its database to it.
 REDIS_TWICE = """
+    import asyncio
     import pytest
     from pathlib import Path
+
+    async def meet():
+        async with asyncio.timeout(60):
+            while len(list(Path().glob("number-*.txt"))) < 2:
+                await asyncio.sleep(0.01)
 
     @pytest.mark.parametrize("number", range(4))
     async def test_redis(redis_client, redis_database, start_service, worker_name, number):
         Path(f"{worker_name}-{number}.txt").write_text(str(start_service("redis").port))
         Path(f"number-{worker_name}.txt").write_text(redis_database)
+        await meet()
         assert [] == await redis_client.keys()
         await redis_client.set("left", "behind")
     """
