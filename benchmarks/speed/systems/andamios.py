@@ -2,7 +2,8 @@
 Andamios by its public names: a repository on an engine, whose calls stand alone.
 
 What is one call of the repository is measured as one call. In a session, the repository is bound
-to it. The engine has the options that it always has, except for the size of its pool.
+to it. The engine has the options that it always has, except for the size of its pool. On MySQL it
+uses asyncmy, as the floor does.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Andamios:
     """What all of this is about."""
 
     async def open(self, url: str) -> None:
+        url = url.replace("mysql://", "mysql+asyncmy://")
         self.engine = AndamiosEngine(url, uvloop=False, pool_size=POOL, max_overflow=0)
         self._rows = GenericRepository[BenchRow](self.engine)
         self._children = GenericRepository[BenchChild](self.engine)

@@ -115,6 +115,8 @@ class SQLAlchemyCore:
         await self._write(insert(ROW), rows)
 
     async def bulk_keys(self, rows: list[Values]) -> Sequence[int]:
+        if self._engine.dialect.name == "mysql":
+            raise NotImplementedError("MySQL returns nothing from an INSERT")
         statement = insert(ROW).returning(ROW.c.id, sort_by_parameter_order=True)
         return (await self._write(statement, rows)).scalars().all()
 

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["SYSTEM", "SQLAlchemyORM"]
 
+WITH_NULLS = {"render_nulls": True}
+
 
 class SQLAlchemyORM:
     """A session for each operation."""
@@ -116,8 +118,7 @@ class SQLAlchemyORM:
 
     async def bulk_insert(self, rows: list[Values]) -> Any:
         async with self._sessions.begin() as session:
-            options = {"render_nulls": True}
-            await session.execute(insert(self.Row), rows, execution_options=options)
+            await session.execute(insert(self.Row), rows, execution_options=WITH_NULLS)
 
     async def bulk_keys(self, rows: list[Values]) -> Sequence[int]:
         return [row.id for row in await self.bulk_instances(rows)]
@@ -134,7 +135,8 @@ class SQLAlchemyORM:
 
     async def upsert_many(self, rows: list[Values]) -> Any:
         async with self._sessions.begin() as session:
-            await session.execute(upsert(self._engine.dialect.name, self.Row), rows)
+            statement = upsert(self._engine.dialect.name, self.Row)
+            await session.execute(statement, rows, execution_options=WITH_NULLS)
 
     async def iterate(self) -> AsyncGenerator[Any, None]:
         async with self._sessions() as session:
