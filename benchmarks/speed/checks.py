@@ -97,6 +97,8 @@ async def families(operation: Operation, floor: Floor, arguments: Any, result: A
 
 def _family(item: Any) -> Any:
     parent, children = item if isinstance(item, tuple) else (item, item.children)
+    if not hasattr(children, "__iter__"):  # Django's manager of what was loaded
+        children = children.all()
     return plain(parent), sorted(plain(child, CHILD_COLUMNS) for child in children)
 
 
@@ -111,9 +113,11 @@ async def stored(_operation: Operation, floor: Floor, arguments: Any, result: An
 
 
 async def changed(_operation: Operation, floor: Floor, arguments: Any, _result: Any) -> Found:
-    """Read the value that was set."""
+    """Read the value that was set, and one that was not."""
     key, visits = arguments
-    return visits, plain(await floor.get(key))[COLUMNS.index("visits")]
+    found = plain(await floor.get(key))
+    actual = found[COLUMNS.index("visits")], found[COLUMNS.index("email")]
+    return (visits, f"user{key - 1}@example.org"), actual
 
 
 async def gone(_operation: Operation, floor: Floor, arguments: Any, _result: Any) -> Found:

@@ -23,7 +23,7 @@ from benchmarks.speed.systems import SYSTEMS
 
 __all__ = ["app"]
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 Names = list[str] | None
 
 

@@ -1,9 +1,9 @@
 """
 sqlite3 in a thread of its own: the whole operation in one hop, as few as there can be.
 
-An executor with one thread, since ``asyncio.to_thread`` was slower by 2 to 10 microseconds. Rows are
-tuples as sqlite3 gives them; moments and JSON are texts, decimals numbers. The file is in WAL mode
-with SQLite's own ``synchronous=FULL``, like those of all systems.
+An executor with one thread, since ``asyncio.to_thread`` was slower by 2 to 10 microseconds. Rows
+are tuples as sqlite3 gives them; moments and JSON are texts, decimals numbers. The file is in WAL
+mode with SQLite's own ``synchronous=FULL``, like those of all systems.
 """
 
 from __future__ import annotations

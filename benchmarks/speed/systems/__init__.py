@@ -17,6 +17,12 @@ SYSTEMS: dict[str, frozenset[str]] = {
     "andamios": EVERYWHERE,
     "sqlalchemy_core": EVERYWHERE,
     "sqlalchemy_orm": EVERYWHERE,
+    "sqlmodel": EVERYWHERE,
+    "advanced_alchemy": EVERYWHERE,
+    "tortoise": EVERYWHERE,
+    "piccolo": frozenset({"postgresql", "sqlite"}),
+    "django": frozenset({"postgresql", "sqlite"}),
+    "psycopg": frozenset({"postgresql"}),
 }
 """The backends of each."""
 

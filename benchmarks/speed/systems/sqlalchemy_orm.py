@@ -39,6 +39,7 @@ class SQLAlchemyORM:
 
     Row: Any = Row
     Child: Any = Child
+    select: Any = staticmethod(select)
 
     async def open(self, url: str) -> None:
         self._engine = make_engine(url)
@@ -69,7 +70,7 @@ class SQLAlchemyORM:
             return await session.get(self.Row, key)
 
     async def list_rows(self, count: int) -> Sequence[Any]:
-        return await self._all(select(self.Row).order_by(self.Row.id).limit(count))
+        return await self._all(self.select(self.Row).order_by(self.Row.id).limit(count))
 
     async def dicts(self, count: int) -> Sequence[Any]:
         async with self._sessions() as session:
@@ -78,7 +79,7 @@ class SQLAlchemyORM:
             return [*map(dict, (await session.execute(rows)).mappings())]
 
     async def filtered(self, city: str, age: int, count: int) -> Sequence[Any]:
-        rows = select(self.Row).where(self.Row.city == city, self.Row.age >= age)
+        rows = self.select(self.Row).where(self.Row.city == city, self.Row.age >= age)
         return await self._all(rows.order_by(self.Row.id).limit(count))
 
     async def joined(self, first: int, count: int) -> Sequence[Any]:
@@ -88,7 +89,7 @@ class SQLAlchemyORM:
             return (await session.execute(rows)).all()
 
     async def with_children(self, first: int, count: int) -> Sequence[Any]:
-        rows = select(self.Row).where(self.Row.id >= first).order_by(self.Row.id).limit(count)
+        rows = self.select(self.Row).where(self.Row.id >= first).order_by(self.Row.id).limit(count)
         return await self._all(rows.options(selectinload(self.Row.children)))
 
     async def count(self, first: int, last: int) -> int:
