@@ -28,6 +28,7 @@ from harness.fixtures.database import (
 from harness.fixtures.engine import engine, engine_options, joined_stack
 from harness.fixtures.faults import fault_proxy
 from harness.fixtures.isolation import default_isolation, isolation
+from harness.fixtures.pgbouncer import pgbouncer, pgbouncer_server, pgbouncer_settings
 from harness.fixtures.queries import check_limits, max_queries, query_log
 from harness.fixtures.redis import (
     redis_address,
@@ -53,7 +54,7 @@ from harness.loops import LOOPS, register_loops
 from harness.options import check_contradictions
 from harness.report import RunReport, header
 from harness.services import SERVICES
-from harness.session import BACKENDS, KNOWN_BACKENDS, RUN_PATH, HarnessSession
+from harness.session import BACKENDS, KNOWN_BACKENDS, PGBOUNCER, RUN_PATH, HarnessSession
 
 __all__ = [
     "backend",
@@ -77,6 +78,9 @@ __all__ = [
     "model_base",
     "mysql_options",
     "own_database",
+    "pgbouncer",
+    "pgbouncer_server",
+    "pgbouncer_settings",
     "postgresql_options",
     "query_log",
     "redis_address",
@@ -120,7 +124,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="NAMES",
         default="",
         help="services that must be there: tests that need one fail instead of being skipped "
-        f"({', '.join(SERVICES)})",
+        f"({', '.join((*SERVICES, PGBOUNCER))})",
     )
     group.addoption(
         "--harness-backends",
@@ -164,7 +168,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "isolation(tier): keep this test from others by 'rolled_back' (one transaction), "
         "'committing' (rows are deleted after it) or an 'own' database",
     )
-    _check_names(config, "harness_require", SERVICES)
+    _check_names(config, "harness_require", (*SERVICES, PGBOUNCER))
     _check_names(config, "harness_backends", KNOWN_BACKENDS)
     check_contradictions(config)
     register_loops(config, config.getoption("harness_loop"))

@@ -28,12 +28,15 @@ from harness.services import (
     ServiceUnavailableError,
 )
 
-__all__ = ["BACKENDS", "KNOWN_BACKENDS", "HarnessSession"]
+__all__ = ["BACKENDS", "KNOWN_BACKENDS", "PGBOUNCER", "HarnessSession"]
 
 BACKENDS = ("sqlite", "postgresql", "mysql")
 """Where tests run unless told otherwise."""
 
 KNOWN_BACKENDS = (*BACKENDS, "mysql+asyncmy", "mariadb")
+
+PGBOUNCER = "pgbouncer"
+"""Its name among what a run can require."""
 
 RUN_PATH = "andamios_harness_run"
 
@@ -51,7 +54,10 @@ class HarnessSession:
         self.worker = worker_input["workerid"] if worker_input else "main"
         self.is_controller = worker_input is None
         self.provider: str = config.getoption("harness_provider")
-        self.required = cast("list[ServiceName]", _names(config.getoption("harness_require")))
+        required = _names(config.getoption("harness_require"))
+        # No service of its own: it is had beside PostgreSQL, by the tests that ask for it.
+        self.requires_pgbouncer = PGBOUNCER in required
+        self.required = cast("list[ServiceName]", [each for each in required if each != PGBOUNCER])
         self.backends = _names(config.getoption("harness_backends")) or list(BACKENDS)
         self.keep_failed = bool(config.getoption("harness_keep_failed"))
         # Servers that somebody else runs need no keeping.

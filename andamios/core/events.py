@@ -21,6 +21,10 @@ HINTS: dict[str | int | None, str] = {
     None: "Is the server running, and are host, port, user, password and database right?",
     **dict.fromkeys(("28P01", "28000", 1045), "The user or the password is wrong."),
     **dict.fromkeys(("3D000", 1049), "There is no such database on that server."),
+    "08P01": (
+        "A pooler such as PgBouncer refuses: user or password are wrong, or one of the "
+        "server_settings is none that it knows (its own setting: ignore_startup_parameters)."
+    ),
     **dict.fromkeys(("53300", 1040), "The server has as many connections as it allows."),
     2003: "Nobody listens there. Is the server running, and are host and port right?",
 }

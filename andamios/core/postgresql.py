@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 
 from andamios.core.commits import refuse_silent_rollbacks
+from andamios.core.poolers import recognise_poolers
 from andamios.core.strict import make_strict
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def prepare(engine: AsyncEngine) -> None:
     make_strict(dialect)
     refuse_silent_rollbacks(engine.sync_engine)
     if dialect.driver == "asyncpg":
+        recognise_poolers(dialect)
         dialect.use_insertmanyvalues_wo_returning = True
         event.listen(engine.sync_engine, "do_executemany", _execute_in_pieces)
 

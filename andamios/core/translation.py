@@ -112,6 +112,14 @@ ADVICE: dict[ErrorClass, str] = {
     errors.TransactionError: "The transaction cannot go on; roll it back",
 }
 
+NAMELESS = (
+    "The name of a prepared statement is unknown or taken, as happens behind a pooler such as "
+    "PgBouncer that does not keep them: leave out prepared_statement_cache_size"
+)
+
+HINTS = {"26000": NAMELESS, "42P05": NAMELESS}
+"""What to do about some failures that have no class of their own."""
+
 
 def translate(
     error: BaseException,
@@ -197,7 +205,8 @@ def _build(
     table: Table | None,
 ) -> errors.AndamiosError:
     if not issubclass(kind, errors.ConstraintError):
-        advice = missing_name(error, code) if kind is errors.QueryError else None
+        is_known = kind is errors.QueryError
+        advice = missing_name(error, code) or HINTS.get(str(code)) if is_known else None
         message = _message(kind, code, statement, advice=advice)
         return kind(message, statement=statement, code=code)
     is_key = kind in {errors.DuplicateError, errors.ForeignKeyError}

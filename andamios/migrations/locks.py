@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import text
 
+from andamios.core.poolers import is_pooled
 from andamios.errors import ConnectionFailedError, MigrationError
 
 if TYPE_CHECKING:
@@ -66,12 +67,18 @@ async def only_deployer(engine: AndamiosEngine, patience: float) -> AsyncIterato
         patience: How long to wait for another one, in seconds.
 
     Raises:
-        MigrationError: The other one took longer.
+        MigrationError: The other one took longer, or no lock can be held behind a pooler.
     """
     if engine.backend == "sqlite":
         yield
         return
     async with engine.connections.acquire() as plain:
+        if is_pooled(plain.dialect):
+            raise MigrationError(
+                "Behind a pooler such as PgBouncer each transaction may be on another "
+                "connection, so that no deployer can hold a lock. Migrate with PostgreSQL's own "
+                "address."
+            )
         connection = await plain.execution_options(isolation_level="AUTOCOMMIT")
         await _take(connection, engine, patience)
         try:
