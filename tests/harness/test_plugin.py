@@ -97,7 +97,7 @@ def processes_of(pytester: pytest.Pytester) -> list[str]:
     ("option", "known"),
     [
         ("--harness-backends=sqlite,oracle", "sqlite, postgresql, mysql, mysql+asyncmy, mariadb"),
-        ("--harness-require=oracle", "postgresql, mysql, mariadb, redis"),
+        ("--harness-require=oracle", "postgresql, mysql, mariadb, redis, pgbouncer"),
     ],
 )
 def test_unknown_names(inner: Inner, option: str, known: str) -> None:
