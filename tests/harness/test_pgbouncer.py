@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 on_postgresql = pytest.mark.parametrize("backend", ["postgresql"], indirect=True)
 
 
+@pytest.fixture(scope="session")
+def default_isolation() -> Tier:
+    """What a project has that says nothing."""
+    return "rolled_back"
+
+
 @on_postgresql
 def test_tests_through_it_commit(pgbouncer: str, test_database: str, isolation: Tier) -> None:
     """It leads to the database of the test, in the tier that it needs."""
