@@ -28,7 +28,12 @@ from harness.fixtures.database import (
 from harness.fixtures.engine import engine, engine_options, joined_stack
 from harness.fixtures.faults import fault_proxy
 from harness.fixtures.isolation import default_isolation, isolation
-from harness.fixtures.pgbouncer import pgbouncer, pgbouncer_server, pgbouncer_settings
+from harness.fixtures.pgbouncer import (
+    pgbouncer,
+    pgbouncer_server,
+    pgbouncer_settings,
+    start_pgbouncer,
+)
 from harness.fixtures.queries import check_limits, max_queries, query_log
 from harness.fixtures.redis import (
     redis_address,
@@ -91,6 +96,7 @@ __all__ = [
     "reference_tables",
     "service_options",
     "services_ahead",
+    "start_pgbouncer",
     "start_service",
     "test_database",
     "user_repository",
