@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import signal
 from contextlib import suppress
-from typing import Annotated
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 import uvloop
 from rich.console import Console
 from rich.progress import Progress
+from sqlalchemy.engine import make_url
 
+from benchmarks.speed import history
 from benchmarks.speed.databases import filled, server
 from benchmarks.speed.floors import FLOORS
+from benchmarks.speed.gate import missed, missed_again
 from benchmarks.speed.measure import Limits
 from benchmarks.speed.operations import OPERATIONS
-from benchmarks.speed.report import table
-from benchmarks.speed.running import Plan, measure_backend, new_report
+from benchmarks.speed.report import page, table
+from benchmarks.speed.running import Plan, measure
 from benchmarks.speed.schema import ROWS
 from benchmarks.speed.systems import SYSTEMS
 
+if TYPE_CHECKING:
+    from benchmarks.speed.results import Report
+
 __all__ = ["app"]
+
+FOLDER = Path("reports/benchmarks")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 Names = list[str] | None
@@ -34,42 +45,40 @@ def run(  # noqa: PLR0913, PLR0917  options
     system: Annotated[Names, typer.Option(help=f"of {', '.join(SYSTEMS)}; default: all")] = None,
     operation: Annotated[Names, typer.Option(help=f"of {', '.join(OPERATIONS)}")] = None,
     rounds: Annotated[int, typer.Option(help="at most, for each operation")] = 30,
-    seconds: Annotated[float, typer.Option(help="for each operation, after 5 rounds")] = 10.0,
+    seconds: Annotated[float, typer.Option(help="for each operation, after 5 rounds")] = 8.0,
     rows: Annotated[int, typer.Option(help="in the table")] = ROWS,
     url: Annotated[str | None, typer.Option(help="a database for benchmarks alone")] = None,
-    provider: Annotated[str, typer.Option(help="auto, local or docker")] = "auto",
+    provider: Annotated[str, typer.Option(help="who starts it: auto, local or docker")] = "auto",
+    to_json: Annotated[Path | None, typer.Option("--json", help="where figures go, too")] = None,
+    record: Annotated[bool, typer.Option(help=f"keep figures and charts in {FOLDER}")] = False,  # noqa: FBT002
+    gate: Annotated[bool, typer.Option(help="measure what has a target; fail if missed")] = False,  # noqa: FBT002
 ) -> None:
-    """Measure ratios to the raw driver."""
+    """Measure ratios to the raw driver, and print them as a table in Markdown."""
     if context.invoked_subcommand:
         return
+    if url is not None:
+        backend = [make_url(url).get_backend_name()]
     plan = Plan(
-        systems=tuple(system or SYSTEMS),
-        operations=tuple(operation or OPERATIONS),
+        backends=_known("backend", backend, FLOORS),
+        systems=("andamios",) if gate else _known("system", system, SYSTEMS),
+        operations=_known("operation", operation, OPERATIONS),
+        is_gated=gate,
         limits=Limits(rounds, min(rounds, 5), seconds),
         rows=rows,
         provider=provider,
         url=url,
     )
-    report = new_report()
-    backends = backend or [*FLOORS]
-    with (
-        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
-        Progress(console=Console(stderr=True), transient=True) as progress,
-    ):
-        bar = progress.add_task("starting", total=len(backends) * len(plan.operations))
-
-        def show(backend: str, operation: str, number: int) -> None:
-            text = f"{backend}: {operation}, round {number}"
-            progress.update(bar, completed=len(report.measured), description=text)
-
-        for each in backends:
-            runner.run(measure_backend(report, each, plan, show))
-    for each in backends:
-        typer.echo(table(report, each))
+    report = _measured(plan)
+    if to_json is not None:
+        to_json.write_text(json.dumps(report.as_dict(), indent=1), encoding="utf-8")
+    if record:
+        _record(report)
+    if gate and missed(report):
+        _measure_again(plan, report)
 
 
 @app.command()
-def serve(backend: Annotated[str, typer.Option()] = "postgresql", provider: str = "auto") -> None:
+def serve(backend: str = "postgresql", provider: str = "auto") -> None:
     """Start a server, fill it, print its URL for ``--url``, and wait for Ctrl-C."""
     with server(backend, provider) as (url, source):
         asyncio.run(_fill(url))
@@ -81,3 +90,53 @@ def serve(backend: Annotated[str, typer.Option()] = "postgresql", provider: str 
 async def _fill(url: str) -> None:
     async with filled(url, ROWS):
         pass
+
+
+def _known(what: str, names: Names, known: dict[str, object]) -> tuple[str, ...]:
+    for name in names or ():
+        if name not in known:
+            raise typer.BadParameter(f"{what} {name!r}: there are {', '.join(known)}")
+    return tuple(names or known)
+
+
+def _measured(plan: Plan) -> Report:
+    with (
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+        Progress(console=Console(stderr=True), transient=True) as progress,
+    ):
+        pairs = plan.pairs()
+        bar = progress.add_task("starting", total=len(pairs))
+
+        def show(backend: str, operation: str, number: int) -> None:
+            text = f"{backend}: {operation}, round {number}"
+            done = pairs.index((backend, operation))
+            progress.update(bar, completed=done, description=text)
+
+        report = runner.run(measure(plan, show))
+    for backend, single in report.single.items():
+        typer.echo(f"\n{table(report, backend)}\n")
+        for name, value in single.items():
+            typer.echo(f"{name}: {value}")
+    return report
+
+
+def _record(report: Report) -> None:
+    from benchmarks.speed.chart import chart  # noqa: PLC0415  matplotlib is slow to import
+
+    history.append(report, FOLDER / "history.jsonl")
+    (FOLDER / "speed.md").write_text(page(report), encoding="utf-8")
+    for backend in report.single:
+        chart(report, backend, FOLDER / f"speed-{backend}.svg")
+
+
+def _measure_again(plan: Plan, first: Report) -> None:
+    """Measure what missed once more, and fail if it misses again."""
+    misses = missed(first)
+    typer.echo("\nmeasured again, since it missed:\n" + "\n".join(map(str, misses)))
+    backends = tuple(dict.fromkeys(miss.backend for miss in misses))
+    operations = tuple(dict.fromkeys(miss.operation for miss in misses))
+    second = _measured(replace(plan, backends=backends, operations=operations))
+    again = missed_again(first, second)
+    if again:
+        typer.echo("\nmissed twice in a row:\n" + "\n".join(map(str, again)))
+        raise typer.Exit(1)

@@ -28,6 +28,9 @@ __all__ = ["Bench", "Limits"]
 
 Arguments = list[tuple[Any, ...]]
 
+FEWEST = 3
+"""Rounds that have quartiles."""
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -36,13 +39,23 @@ class Limits:
 
     Args:
         rounds: At most so many.
-        least: At least so many, however long they take.
-        seconds: No new round after this time.
+        least: How many are enough.
+        seconds: No new round after this time, when there were enough.
+        patience: No new round after this time, when there were three.
     """
 
     rounds: int = 30
     least: int = 5
-    seconds: float = 10.0
+    seconds: float = 8.0
+    patience: float = 30.0
+
+    def is_over(self, rounds: int, seconds: float) -> bool:
+        """Whether so many rounds that took so long are enough."""
+        if rounds >= self.rounds:
+            return True
+        return (rounds >= self.least and seconds >= self.seconds) or (
+            rounds >= FEWEST and seconds >= self.patience
+        )
 
 
 class Bench:
@@ -84,7 +97,7 @@ class Bench:
         able, failures = await self._able(operation)
         times: dict[str, list[float]] = defaultdict(list)
         begun, number = time.perf_counter(), 0
-        while not self._is_over(number, time.perf_counter() - begun):
+        while not self._limits.is_over(number, time.perf_counter() - begun):
             for name in _rotated(able, number):
                 times[name].append(await self._round(operation, name))
             number += 1
@@ -97,10 +110,6 @@ class Bench:
             ratios = [mine / raw for mine, raw in zip(seconds, times[floor], strict=True)]
             figures[name] = Figure.of(ratios, seconds)
         return Measured(self._backend, operation.name, figures, failures)
-
-    def _is_over(self, number: int, seconds: float) -> bool:
-        limits = self._limits
-        return number >= limits.rounds or (number >= limits.least and seconds >= limits.seconds)
 
     async def _able(self, operation: Operation) -> tuple[list[str], dict[str, str]]:
         """Find the systems that do what they are asked; this warms them too."""

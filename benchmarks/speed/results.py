@@ -72,7 +72,7 @@ class Report:
         versions: Of what took part.
         servers: Version, settings and source of each backend's server.
         measured: What was found.
-        single: Figures that are no ratios, by name.
+        single: Figures that are no ratios, by backend and name.
     """
 
     started: str
@@ -80,7 +80,7 @@ class Report:
     versions: dict[str, str]
     servers: dict[str, dict[str, str]] = field(default_factory=dict)
     measured: list[Measured] = field(default_factory=list)
-    single: dict[str, float] = field(default_factory=dict)
+    single: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Give it as JSON takes it."""

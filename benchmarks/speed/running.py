@@ -5,10 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import gc
 import importlib.metadata
+import itertools
 import os
 import platform
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.speed.databases import filled, server
@@ -17,19 +20,18 @@ from benchmarks.speed.measure import Bench, Limits
 from benchmarks.speed.operations import OPERATIONS
 from benchmarks.speed.results import Report
 from benchmarks.speed.schema import ROWS
+from benchmarks.speed.singles import add_singles
 from benchmarks.speed.systems import SYSTEMS, make_system
 from benchmarks.speed.workload import Workload
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["Plan", "measure_backend", "new_report"]
+__all__ = ["Plan", "measure"]
 
 PACKAGES = ("andamios", "sqlalchemy", "asyncpg", "asyncmy", "aiomysql", "aiosqlite", "uvloop")
 PACKAGES += ("orjson", "sqlmodel", "advanced-alchemy", "tortoise-orm", "piccolo", "django")
 PACKAGES += ("psycopg",)
-
-Progress = "Callable[[str, str, int], object]"
 
 
 @dataclass(frozen=True)
@@ -38,23 +40,36 @@ class Plan:
     What to measure.
 
     Args:
+        backends: Names.
         systems: Names; those that a backend does not have are left out.
         operations: Names.
+        is_gated: Whether to leave out what has no target on a backend.
         limits: How long each operation.
         rows: Rows in the table.
         provider: Who starts servers.
         url: A database for benchmarks alone that is there already, instead.
     """
 
+    backends: tuple[str, ...] = tuple(FLOORS)
     systems: tuple[str, ...] = tuple(SYSTEMS)
     operations: tuple[str, ...] = tuple(OPERATIONS)
+    is_gated: bool = False
     limits: Limits = field(default_factory=Limits)
     rows: int = ROWS
     provider: str = "auto"
     url: str | None = None
 
+    def pairs(self) -> list[tuple[str, str]]:
+        """Give backends and operations, in order."""
+        return [
+            (backend, name)
+            for backend in self.backends
+            for name in self.operations
+            if not self.is_gated or backend in OPERATIONS[name].targets
+        ]
 
-def new_report() -> Report:
+
+def _new_report() -> Report:
     """Begin a report with what is known before."""
     versions = {}
     for package in PACKAGES:
@@ -80,40 +95,40 @@ def _processor() -> str:
     return names[0] if names else platform.processor()
 
 
-async def measure_backend(
-    report: Report, backend: str, plan: Plan, progress: Callable[[str, str, int], object]
-) -> None:
+async def measure(plan: Plan, progress: Callable[[str, str, int], object]) -> Report:
     """
-    Measure everything on one backend, and write it into the report.
+    Measure everything.
 
     Args:
-        report: Gets the figures, the server's facts, and why a system is missing.
-        backend: Which.
         plan: What.
         progress: Called with backend, operation and number of each round.
     """
-    async with _bench(report, backend, plan) as bench:
-        for name in plan.operations:
-            done = await bench.measure(
-                OPERATIONS[name], lambda number, name=name: progress(backend, name, number)
-            )
-            report.measured.append(done)
+    report = _new_report()
+    for backend, pairs in itertools.groupby(plan.pairs(), key=itemgetter(0)):
+        async with AsyncExitStack() as stack:
+            url, source = plan.url, "an address that was given"
+            if url is None:
+                url, source = stack.enter_context(server(backend, plan.provider))
+            report.servers[backend] = {"source": source}
+            bench = await stack.enter_async_context(_bench(report, backend, url, plan))
+            for _, name in pairs:
+                show = partial(progress, backend, name)
+                report.measured.append(await bench.measure(OPERATIONS[name], show))
+            await add_singles(report, backend, url)
+    return report
 
 
 @asynccontextmanager
-async def _bench(report: Report, backend: str, plan: Plan) -> AsyncIterator[Bench]:
+async def _bench(report: Report, backend: str, url: str, plan: Plan) -> AsyncIterator[Bench]:
     async with AsyncExitStack() as stack:
-        url, source = plan.url, "an address that was given"
-        if url is None:
-            url, source = stack.enter_context(server(backend, plan.provider))
         floor = await stack.enter_async_context(filled(url, plan.rows))
-        report.servers[backend] = {**await floor.facts(), "source": source}
+        report.servers[backend] |= await floor.facts()
         systems: dict[str, Any] = {FLOORS[backend][0]: floor}
-        others = [(name, make_floor) for name in FLOORS[backend][1:]]
-        chosen = [name for name in plan.systems if backend in SYSTEMS[name]]
-        for name, make in (*others, *((name, make_system) for name in chosen)):
+        for name in (*FLOORS[backend][1:], *plan.systems):
+            if backend not in SYSTEMS.get(name, {backend}):
+                continue
             try:
-                system = make(name)
+                system = make_system(name) if name in SYSTEMS else make_floor(name)
                 await system.open(url)
             except ImportError as error:
                 report.servers[backend][f"without {name}"] = f"{error}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-__all__ = ["SYSTEMS", "make_system"]
+__all__ = ["DRIVERS", "SYSTEMS", "make_system"]
 
 EVERYWHERE = frozenset({"postgresql", "sqlite", "mysql"})
 
@@ -20,11 +20,14 @@ SYSTEMS: dict[str, frozenset[str]] = {
     "sqlmodel": EVERYWHERE,
     "advanced_alchemy": EVERYWHERE,
     "tortoise": EVERYWHERE,
-    "piccolo": frozenset({"postgresql", "sqlite"}),
+    "piccolo": frozenset({"postgresql"}),
     "django": frozenset({"postgresql", "sqlite"}),
     "psycopg": frozenset({"postgresql"}),
 }
 """The backends of each."""
+
+DRIVERS = frozenset({"psycopg"})
+"""Those that are drivers, to compare with and not to compete with."""
 
 
 def make_system(name: str) -> Any:

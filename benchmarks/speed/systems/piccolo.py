@@ -1,20 +1,20 @@
 """
-Piccolo: tables on its own pool of asyncpg, or on SQLite.
+Piccolo: tables on its own pool of asyncpg.
 
 Reads by ``objects()`` with JSON loaded, dicts by ``select()``, children by a second query, as
 Piccolo has no reverse relationships, many rows by ``insert`` with a thousand at a time, which is
-near PostgreSQL's limit of parameters. Left out: updating many rows to different values.
+near PostgreSQL's limit of parameters. Left out: updating many rows to different values, and
+SQLite, where it opens a connection for each query.
 """
 
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from piccolo.engine.postgres import PostgresEngine
-from piccolo.engine.sqlite import SQLiteEngine
-from sqlalchemy.engine import make_url
 
 from benchmarks.speed.schema import DATA
 from benchmarks.speed.system import POOL
@@ -29,22 +29,21 @@ __all__ = ["SYSTEM", "Piccolo"]
 
 BATCH = 1000
 
+# It registers converters for the whole process, also for others that use SQLite; Django needs
+# numbers to be numbers.
+sqlite3.converters.pop("NUMERIC", None)
+
 
 class Piccolo:
     """Tables with queries."""
 
     async def open(self, url: str) -> None:
-        parsed = make_url(url)
-        if parsed.get_backend_name() == "sqlite":
-            self._engine: Any = SQLiteEngine(path=str(parsed.database))
-        else:
-            self._engine = PostgresEngine(config={"dsn": url})
-            await self._engine.start_connection_pool(min_size=1, max_size=POOL)
+        self._engine = PostgresEngine(config={"dsn": url})
+        await self._engine.start_connection_pool(min_size=1, max_size=POOL)
         PiccoloRow._meta.db = PiccoloChild._meta.db = self._engine  # noqa: SLF001  as documented
 
     async def close(self) -> None:
-        if isinstance(self._engine, PostgresEngine):
-            await self._engine.close_connection_pool()
+        await self._engine.close_connection_pool()
 
     async def get(self, key: int) -> Any:
         return await _objects().where(PiccoloRow.id == key).first()
