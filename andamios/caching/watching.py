@@ -19,6 +19,11 @@ from sqlalchemy.util import await_only
 
 from andamios.caching.statements import commits_at_once, facts_of, touched_tags
 from andamios.core.facts import CommitStarted, TransactionEnded
+from andamios.core.listening import (
+    all_statements_seen,
+    listen,
+    stop,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -29,6 +34,8 @@ if TYPE_CHECKING:
     from andamios.core.engine import AndamiosEngine
 
 __all__ = ["Watch", "tables_read"]
+
+STATEMENT = "before_cursor_execute"
 
 
 @dataclass
@@ -48,7 +55,8 @@ def tables_read() -> Iterator[Reading]:
     reading = Reading()
     token = _reading.set(reading)
     try:
-        yield reading
+        with all_statements_seen():
+            yield reading
     finally:
         _reading.reset(token)
 
@@ -92,20 +100,23 @@ class Watch:
         self._named = named
         self._open: dict[int, Transaction] = {}
         self._listeners = {
-            "before_cursor_execute": self._execute,
             "savepoint": self._savepoint,
             "rollback_savepoint": self._rollback_savepoint,
             "release_savepoint": self._release_savepoint,
         }
+        sync_engine = engine.async_engine.sync_engine
         for name, listener in self._listeners.items():
-            event.listen(engine.async_engine.sync_engine, name, listener)
+            event.listen(sync_engine, name, listener)
+        listen(sync_engine, STATEMENT, self._execute, misses="writes")
         engine.hooks.listen(CommitStarted, self._commit)
         engine.hooks.listen(TransactionEnded, self._end)
 
     def end(self) -> None:
         """Listen no longer."""
+        sync_engine = self._engine.async_engine.sync_engine
         for name, listener in self._listeners.items():
-            event.remove(self._engine.async_engine.sync_engine, name, listener)
+            event.remove(sync_engine, name, listener)
+        stop(sync_engine, STATEMENT, self._execute, misses="writes")
         self._engine.hooks.remove(CommitStarted, self._commit)
         self._engine.hooks.remove(TransactionEnded, self._end)
 

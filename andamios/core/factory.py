@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from andamios.core import mysql, postgresql, sqlite
+from andamios.core import json, mysql, postgresql, sqlite
 from andamios.core.events import translate_errors
 from andamios.core.passwords import ask_for_password
 from andamios.core.ping import check_on_checkout
@@ -19,7 +17,7 @@ from andamios.core.tls import secure, take_tls
 from andamios.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -37,6 +35,14 @@ ENGINE_CONFIG: dict[str, Any] = {
     "echo": False,
 }
 """What an engine uses unless told otherwise; ``pool_recycle`` is in seconds."""
+
+PREPARE: dict[str, Callable[[AsyncEngine], None]] = {
+    "sqlite": sqlite.prepare,
+    "postgresql": postgresql.prepare,
+    "mysql": mysql.prepare,
+    "mariadb": mysql.prepare,
+}
+"""What an engine on each backend needs."""
 
 
 def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
@@ -66,8 +72,7 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     pre_ping = options.pop("pool_pre_ping")
     check_sizes(options)
     _check_isolation(options)
-    # What is no JSON is refused everywhere, as servers do.
-    options.setdefault("json_serializer", partial(json.dumps, allow_nan=False))
+    options = {"json_serializer": json.dumps, "json_deserializer": json.loads} | options
     options.setdefault("hide_parameters", True)  # values belong into no log
     try:
         engine = create_async_engine(url, connect_args=arguments, **options)
@@ -80,12 +85,10 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     if password_provider is not None:
         ask_for_password(engine, password_provider)
     translate_errors(engine)
-    if backend == "sqlite":
-        sqlite.prepare(engine)
-    elif backend in {"mysql", "mariadb"}:
-        mysql.prepare(engine)
-    elif backend == "postgresql":
-        postgresql.prepare(engine)
+    if backend in PREPARE:
+        PREPARE[backend](engine)
+    if options["json_deserializer"] is json.loads:
+        postgresql.read_json_at_once(engine)
     if pre_ping and backend != "sqlite":
         check_on_checkout(engine)
     return engine

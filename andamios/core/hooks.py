@@ -26,6 +26,7 @@ from andamios.core.facts import (
     QueryFinished,
     TransactionEnded,
 )
+from andamios.core.listening import listen
 from andamios.core.pool import LivePool
 from andamios.errors import TransactionError
 
@@ -118,6 +119,26 @@ class Hooks:
             except Exception:
                 log.exception("A listener to %s failed", type(fact).__name__)
 
+    def finished_alone(
+        self, statement: str, began: float, *, rows: int | None = None, error: str | None = None
+    ) -> None:
+        """
+        Tell of a statement that was a transaction by itself, and of that.
+
+        Args:
+            statement: The SQL.
+            began: When it was sent, in seconds of ``time.perf_counter``.
+            rows: As in :class:`QueryFinished`.
+            error: As in :class:`QueryFinished`.
+        """
+        if self._listeners.get(QueryFinished):
+            took = time.perf_counter() - began
+            self.announce(QueryFinished(statement, took, rows, error))
+        if self._listeners.get(TransactionEnded):
+            took = time.perf_counter() - began
+            outcome: Outcome = "rolled back" if error else "committed"
+            self.announce(TransactionEnded(next(self._numbers), outcome, took))
+
     def transaction_of(self, connection: Connection) -> int | None:
         """
         Give the number of the transaction that is open on a connection of SQLAlchemy.
@@ -152,8 +173,8 @@ class Hooks:
                 name = type(error).__name__
                 self.announce(QueryFinished(context.statement, took, error=name))
 
-        event.listen(self._engine, "before_cursor_execute", started)
-        event.listen(self._engine, "after_cursor_execute", finished)
+        for name, listener in {"before": started, "after": finished}.items():
+            listen(self._engine, f"{name}_cursor_execute", listener)
         event.listen(self._engine, "handle_error", failed)
 
     def _announce_waits(self) -> None:
@@ -170,8 +191,8 @@ class Hooks:
             if since is not None:
                 self.announce(ConnectionReturned(time.perf_counter() - since))
 
-        event.listen(self._engine, "checkout", taken)
-        event.listen(self._engine, "checkin", returned)
+        listen(self._engine, "checkout", taken)
+        listen(self._engine, "checkin", returned)
 
     def _announce_transactions(self) -> None:
         event.listen(self._engine, "begin", self._begin)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import event
 from sqlalchemy import types as sa_types
 from sqlalchemy.dialects import mysql
+from sqlalchemy.util.concurrency import await_only
 
 from andamios.core.commits import refuse_after_deadlocks
 from andamios.core.decimals import fit
@@ -102,6 +103,10 @@ def _repair_bytes() -> None:
 
 def _begin(connection: Connection) -> None:
     options = connection.get_execution_options()
+    driver: Any = connection.connection.driver_connection
+    if options.get("isolation_level") != "AUTOCOMMIT" and driver.get_autocommit():
+        # As a statement that took the short way left it (andamios.plans).
+        await_only(driver.autocommit(False))  # noqa: FBT003  its signature
     if options.get("andamios_read_only") and options.get("andamios_begin", True):
         begin = "START TRANSACTION READ ONLY"
         connection.exec_driver_sql(begin, execution_options={INTERNAL: True})

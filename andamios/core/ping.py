@@ -11,12 +11,17 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event, exc
+from sqlalchemy import exc
+
+from andamios.core.listening import listen
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
+    from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["IDLE_BEFORE_PING", "check_on_checkout"]
+__all__ = ["IDLE_BEFORE_PING", "check_on_checkout", "is_trusted"]
+
+IDLE_SINCE = "andamios_idle_since"
 
 IDLE_BEFORE_PING = 1.0
 """A connection that was idle for longer than this is pinged, in seconds."""
@@ -28,20 +33,30 @@ def check_on_checkout(engine: AsyncEngine) -> None:
     dialect = sync_engine.dialect
 
     def remember(_connection: Any, record: Any) -> None:
-        record.info["andamios_idle_since"] = time.monotonic()
+        record.info[IDLE_SINCE] = time.monotonic()
 
     def check(connection: Any, record: Any, _proxy: Any) -> None:
-        since = record.info.pop("andamios_idle_since", None)
+        since = record.info.pop(IDLE_SINCE, None)
         if since is None:
             return
         if _is_closed(record.driver_connection):
             raise exc.DisconnectionError
-        if time.monotonic() - since > IDLE_BEFORE_PING and not _answers(dialect, connection):
+        if _is_due(since) and not _answers(dialect, connection):
             # The server was probably restarted: the others of this age are broken too.
             raise exc.InvalidatePoolError
 
-    event.listen(sync_engine, "checkin", remember)
-    event.listen(sync_engine, "checkout", check)
+    listen(sync_engine, "checkin", remember)
+    listen(sync_engine, "checkout", check)
+
+
+def is_trusted(record: ConnectionPoolEntry) -> bool:
+    """Whether an idle connection would be handed out without asking the server."""
+    since = record.info.get(IDLE_SINCE)
+    return since is None or not (_is_due(since) or _is_closed(record.driver_connection))
+
+
+def _is_due(since: float) -> bool:
+    return time.monotonic() - since > IDLE_BEFORE_PING
 
 
 def _is_closed(driver_connection: Any) -> bool:

@@ -24,6 +24,7 @@ from sqlalchemy import exc
 from sqlalchemy.pool import Pool
 from sqlalchemy.util.concurrency import await_only
 
+from andamios.core.ping import is_trusted
 from andamios.core.stacks import Stack, stack_of_caller
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ PRIVATE_NAMES = (
     "_dialect",
     "_do_get",
     "_do_return_conn",
+    "_is_hard_or_soft_invalidated",
     "_is_asyncio",
     "_orig_logging_name",
     "_pre_ping",
@@ -129,6 +131,21 @@ class LivePool(Pool):
                 connection.close()
                 raise
         return connection
+
+    def is_ready(self) -> bool:
+        """Whether :meth:`connect` would give a connection at once, without any I/O."""
+        if not self._idle or self._home != (os.getpid(), asyncio.get_running_loop()):
+            return False
+        record: Any = self._idle[-1 if self._use_lifo else 0]
+        if record._is_hard_or_soft_invalidated() or not is_trusted(record):  # noqa: SLF001
+            return False
+        return self._recycle < 0 or time.time() - record.starttime <= self._recycle
+
+    def has_room(self) -> bool:
+        """Whether a connection that came back now would be kept, or handed on."""
+        if self._open > self.limit() or self._condemned:
+            return False
+        return bool(self._waiters) or len(self._idle) < self._size
 
     def resize(self, pool_size: int, max_overflow: int) -> None:
         """

@@ -11,9 +11,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-
 from andamios.core.commits import refuse_silent_rollbacks
+from andamios.core.json import loads
+from andamios.core.listening import listen
 from andamios.core.poolers import recognise_poolers
 from andamios.core.strict import make_strict
 
@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["prepare"]
+__all__ = ["prepare", "read_json_at_once"]
+
+JSONB_VERSION = b"\x01"
+"""With which PostgreSQL's binary form of a document begins ("jsonb_recv")."""
 
 ONE_WRITE = 64 * 1024
 """Bytes; half of what asyncpg sends at once, since sizes are estimated."""
@@ -39,7 +42,24 @@ def prepare(engine: AsyncEngine) -> None:
     if dialect.driver == "asyncpg":
         recognise_poolers(dialect)
         dialect.use_insertmanyvalues_wo_returning = True
-        event.listen(engine.sync_engine, "do_executemany", _execute_in_pieces)
+        listen(engine.sync_engine, "do_executemany", _execute_in_pieces)
+
+
+def read_json_at_once(engine: AsyncEngine) -> None:
+    """Read documents out of the bytes that asyncpg has, without a text between."""
+    dialect: Any = engine.sync_engine.dialect
+    if dialect.driver == "asyncpg":
+        dialect.setup_asyncpg_jsonb_codec = _read_jsonb
+
+
+async def _read_jsonb(connection: Any) -> None:
+    await connection.driver_connection.set_type_codec(
+        "jsonb",
+        encoder=lambda text: JSONB_VERSION + text.encode(),
+        decoder=lambda data: loads(data[1:]),
+        schema="pg_catalog",
+        format="binary",
+    )
 
 
 def _execute_in_pieces(cursor: Any, statement: str, rows: Sequence[Any], context: Any) -> bool:

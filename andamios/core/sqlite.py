@@ -10,30 +10,41 @@ servers would refuse; and text functions that know more than ASCII.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 import uuid
 import weakref
-from typing import TYPE_CHECKING, Any, TypeAlias
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import event
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from andamios.core.hooks import INTERNAL
+from andamios.core.listening import listen
 from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler, refuse_too_long
-from andamios.core.turns import Turns
-from andamios.errors import SessionTaskError
+from andamios.core.sqlite_writer import Writer
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL, Connection
+    from sqlalchemy.engine import URL, Connection, Dialect
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["BUSY_TIMEOUT", "connect_args", "is_memory", "prepare", "shared_memory_url"]
+__all__ = [
+    "BUSY_TIMEOUT",
+    "QUERY_ONLY",
+    "connect_args",
+    "is_memory",
+    "prepare",
+    "shared_memory_url",
+    "writer_of",
+]
+
+QUERY_ONLY = "query_only"
+"""Where a connection's ``info`` says whether it refuses to write."""
 
 BUSY_TIMEOUT = 10.0
 """How long a writer waits for another one, in seconds."""
 
-_Tasks: TypeAlias = "weakref.WeakKeyDictionary[Connection, asyncio.Task[Any] | None]"
+_writers: weakref.WeakKeyDictionary[Dialect, Writer] = weakref.WeakKeyDictionary()
 
 
 class SQLiteConnection(sqlite3.Connection):
@@ -104,10 +115,10 @@ def prepare(engine: AsyncEngine) -> None:
     in_memory = engine.url.query.get("vfs") == "memdb"
     if in_memory:
         _keep_memory(engine)
-    writer = _Writer(blocks_readers=in_memory)
+    writer = _writers[dialect] = Writer(BUSY_TIMEOUT, blocks_readers=in_memory)
     event.listen(sync_engine, "invalidate", _interrupt)
-    event.listen(sync_engine, "before_cursor_execute", _check_lengths)
-    event.listen(sync_engine, "begin", writer.begin)
+    listen(sync_engine, "before_cursor_execute", _check_lengths)
+    event.listen(sync_engine, "begin", partial(_begin, writer))
     event.listen(sync_engine, "commit", writer.end)
     event.listen(sync_engine, "rollback", writer.end)
 
@@ -129,60 +140,27 @@ def _keep_memory(engine: AsyncEngine) -> None:
     event.listen(engine.sync_engine, "engine_disposed", release)
 
 
-class _Writer:
-    """
-    Knows which task writes, and lets writers take turns.
+def writer_of(dialect: Dialect) -> Writer:
+    """Give what lets the writers of an engine take turns."""
+    return _writers[dialect]
 
-    A second writing session in the task that holds the writer would wait for itself until
-    the busy time-out; it is refused at once instead. A database in memory has no WAL, so
-    there a second reading session would wait as well.
-    """
 
-    def __init__(self, *, blocks_readers: bool) -> None:
-        self._blocks_readers = blocks_readers
-        self._turns = Turns(BUSY_TIMEOUT)
-        # Weak: a connection that nobody closes must still be found by the garbage collector.
-        self._writers: _Tasks = weakref.WeakKeyDictionary()
-        self._readers: _Tasks = weakref.WeakKeyDictionary()
-
-    def begin(self, connection: Connection) -> None:
-        options = connection.get_execution_options()
-        if not options.get("andamios_begin", True):
-            return
-        read_only = bool(options.get("andamios_read_only"))
-        if options.get("isolation_level") == "AUTOCOMMIT":
-            _set_query_only(connection, read_only=read_only)
-            return
-        task = asyncio.current_task()
-        if task in self._writers.values() and (self._blocks_readers or not read_only):
-            raise SessionTaskError(
-                "This task already writes to this SQLite database in another session, and would "
-                "wait for itself. Use that session"
-                + ("." if self._blocks_readers else ", or open this one with read_only=True.")
-            )
-        if not read_only and task in self._readers.values():
-            raise SessionTaskError(
-                "This task reads from this SQLite database in memory in another session, and "
-                "would wait for itself. End the reading first, or use a file."
-            )
+def _begin(writer: Writer, connection: Connection) -> None:
+    options = connection.get_execution_options()
+    if not options.get("andamios_begin", True):
+        return
+    read_only = bool(options.get("andamios_read_only"))
+    if options.get("isolation_level") == "AUTOCOMMIT":
         _set_query_only(connection, read_only=read_only)
-        if read_only:
-            _send(connection, "BEGIN")
-            if self._blocks_readers:
-                self._readers[connection] = task
-            return
-        self._turns.take(connection)
-        try:
+        return
+    writer.refuse_twice(read_only=read_only)
+    _set_query_only(connection, read_only=read_only)
+    if read_only:
+        _send(connection, "BEGIN")
+        writer.reads(connection)
+    else:
+        with writer.taking(connection):
             _send(connection, "BEGIN IMMEDIATE")
-        except BaseException:
-            self._turns.give_up(connection)
-            raise
-        self._writers[connection] = task
-
-    def end(self, connection: Connection) -> None:
-        self._readers.pop(connection, None)
-        self._writers.pop(connection, None)
-        self._turns.give_up(connection)
 
 
 def _check_lengths(*execution: Any) -> None:
@@ -198,9 +176,9 @@ def _interrupt(connection: Any, _record: Any, _error: Any) -> None:
 
 
 def _set_query_only(connection: Connection, *, read_only: bool) -> None:
-    if bool(connection.info.get("query_only")) is not read_only:
+    if bool(connection.info.get(QUERY_ONLY)) is not read_only:
         _send(connection, f"PRAGMA query_only={'ON' if read_only else 'OFF'}")
-        connection.info["query_only"] = read_only
+        connection.info[QUERY_ONLY] = read_only
 
 
 def _send(connection: Connection, statement: str) -> None:

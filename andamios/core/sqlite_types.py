@@ -21,11 +21,11 @@ from andamios.core.strict import finite, whole_number
 from andamios.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy.engine import Dialect
 
-__all__ = ["STRICT_TYPES", "RowId", "StrictTypeCompiler", "refuse_too_long"]
+__all__ = ["STRICT_TYPES", "RowId", "StrictTypeCompiler", "refuse_long_texts", "refuse_too_long"]
 
 DEFAULT_SCALE = 10
 """Digits behind the point that SQLAlchemy reads where a column does not say."""
@@ -58,9 +58,19 @@ def refuse_too_long(parameters: Any, context: Any) -> None:
     # Many rows come as a list of tuples, or in one tuple where one statement holds them.
     is_flat = not (parameters and isinstance(parameters[0], tuple))
     for row in (parameters,) if is_flat else parameters:
-        for value in row:
-            if type(value) is TooLong:
-                raise DataError(f"The text has {len(value)} characters, the column {value.length}")
+        refuse_long_texts(row)
+
+
+def refuse_long_texts(row: Iterable[Any]) -> None:
+    """
+    Refuse a row with a text that is longer than its column.
+
+    Raises:
+        DataError: It has one.
+    """
+    for value in row:
+        if type(value) is TooLong:
+            raise DataError(f"The text has {len(value)} characters, the column {value.length}")
 
 
 class StrictString(sa_types.String):

@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Mapper, ORMExecuteState
 
-__all__ = ["hard_delete", "is_soft_delete"]
+__all__ = ["hard_delete", "is_soft_delete", "only_unmarked"]
 
 HARD = "andamios_hard_delete"
 MARKED = "andamios_marked"
@@ -179,13 +179,14 @@ def _hide_marked(state: ORMExecuteState) -> Any:
     is_read_or_write = state.is_select or state.is_update or state.is_delete
     is_shown = includes_deleted(state.execution_options)
     if is_read_or_write and not state.is_column_load and not is_shown:
-        state.statement = state.statement.options(_only_unmarked)
+        state.statement = state.statement.options(only_unmarked)
     return None
 
 
-_only_unmarked = with_loader_criteria(
+only_unmarked = with_loader_criteria(
     SoftDeleteModel, lambda model: model.deleted_at.is_(None), include_aliases=True
 )
+"""The option with which a statement sees no marked rows."""
 
 
 def _mark_rows(state: ORMExecuteState, mapper: Mapper[Any]) -> Any:
@@ -212,7 +213,7 @@ def _marking(state: ORMExecuteState, mapper: Mapper[Any], now: dt.datetime) -> A
         statement = statement.where(deletion.whereclause)
     statement = statement.returning(*_returned(deletion, mapper))
     if not includes_deleted(state.execution_options):
-        statement = statement.options(_only_unmarked)
+        statement = statement.options(only_unmarked)
     return count_version(statement, mapper).execution_options(
         synchronize_session=state.execution_options.get("synchronize_session", "auto")
     )

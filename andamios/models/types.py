@@ -34,7 +34,7 @@ from andamios.core.sqlite_types import RowId
 from andamios.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import TypeResolve
@@ -93,6 +93,12 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
             )
         moment = value.astimezone(dt.UTC)
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
+
+    def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
+        """Leave what is in UTC already, as asyncpg gives every moment."""
+        if dialect.driver == "asyncpg":
+            return None
+        return super().result_processor(dialect, coltype)
 
     def process_result_value(
         self, value: dt.datetime | None, dialect: Dialect

@@ -9,7 +9,7 @@ to one of them. It holds no logic: what was said is a ``QuerySpec``, and ``compo
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
@@ -19,11 +19,12 @@ from sqlalchemy.engine.default import DefaultDialect
 
 from andamios.core.engine import AndamiosEngine
 from andamios.errors import QueryError
+from andamios.plans.forms import UnplannableError
 from andamios.queries import keyset, paging, reading, streaming, writing
 from andamios.queries.cached import read_cached, refuse_cached
 from andamios.queries.compose import executed, plain
 from andamios.queries.fields import field, mapper_of
-from andamios.queries.filters import conditions_of
+from andamios.queries.filters import conditions_of, expressions_of
 from andamios.queries.loading import Load
 from andamios.queries.planning.explain import explain
 from andamios.queries.scope import (
@@ -34,6 +35,7 @@ from andamios.queries.scope import (
     write_scope,
 )
 from andamios.queries.shapes import models_of, shape_of
+from andamios.queries.short import reader_for
 from andamios.queries.spec import Join, Lock, QuerySpec
 from andamios.queries.values import is_expression, whole_number
 
@@ -110,7 +112,7 @@ class QueryBuilder(Generic[T]):
 
     def exclude(self, *conditions: Any) -> Self:
         """Drop what fits all of these; rows where they are neither true nor false stay."""
-        found = conditions_of(self._spec.model, conditions)
+        found = expressions_of(self._spec.model, conditions)
         if not found:
             raise QueryError("exclude() needs a condition")
         return self.filter(sa.and_(*found).is_not(sa.true()))
@@ -172,7 +174,7 @@ class QueryBuilder(Generic[T]):
 
     def having(self, *conditions: Any) -> Self:
         """Keep groups that fit; without ``group_by`` an object and its joined rows are one."""
-        return self._with(having=self._spec.having + conditions_of(self._spec.model, conditions))
+        return self._with(having=self._spec.having + expressions_of(self._spec.model, conditions))
 
     def distinct(self) -> Self:
         """Give equal rows once; objects come once anyway."""
@@ -405,7 +407,11 @@ class QueryBuilder(Generic[T]):
         spec = self._spec
         if spec.ttl is not None:
             return cast("R", await read_cached(self._bind, spec, work))
-        return await read(self._reading_bind, spec.model, lambda s: work(s, spec, *args))
+        bind = self._reading_bind
+        if work in reading.ENDS and (short := reader_for(bind, spec)) is not None:
+            with suppress(UnplannableError):
+                return await work(short, spec)
+        return await read(bind, spec.model, lambda s: work(s, spec, *args))
 
     @property
     def _reading_bind(self) -> Bind:

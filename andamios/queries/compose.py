@@ -114,7 +114,7 @@ def _body(spec: QuerySpec, items: Sequence[Any]) -> sa.Select[Any]:
     statement = sa.select(*items).select_from(spec.model)
     for join in spec.joins:
         statement = statement.join(join.target, join.condition, isouter=join.is_outer)
-    statement = statement.where(*spec.where).group_by(*spec.group_by).having(*spec.having)
+    statement = statement.where(*spec.conditions).group_by(*spec.group_by).having(*spec.having)
     return statement.distinct() if spec.is_distinct and spec.gives_rows else statement
 
 

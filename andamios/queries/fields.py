@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import weakref
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -24,6 +25,10 @@ __all__ = [
     "relationship_of",
     "unknown",
 ]
+
+# What a mapper is asked for with every call, and does not remember itself.
+_keys: weakref.WeakKeyDictionary[type[Any], tuple[Any, ...]] = weakref.WeakKeyDictionary()
+_columns: weakref.WeakKeyDictionary[type[Any], list[Any]] = weakref.WeakKeyDictionary()
 
 
 def mapper_of(model: Any) -> sa_orm.Mapper[Any]:
@@ -71,10 +76,13 @@ def element_of(item: Any) -> Any:
 
 def key_attributes(model: type[Any]) -> tuple[Any, ...]:
     """Give the attributes that are the primary key, in the order of the key."""
-    mapper = mapper_of(model)
-    return tuple(
-        mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key
-    )
+    found = _keys.get(model)
+    if found is None:
+        mapper = mapper_of(model)
+        found = _keys[model] = tuple(
+            mapper.get_property_by_column(column).class_attribute for column in mapper.primary_key
+        )
+    return found
 
 
 def column_keys(model: type[Any]) -> tuple[str, ...]:
@@ -100,8 +108,11 @@ def key_condition(model: type[Any], keys: Sequence[Sequence[Any]]) -> sa.ColumnE
 
 def loaded_columns(model: type[Any]) -> list[Any]:
     """Give the columns that come with an object, which deferred ones do not."""
-    columns = mapper_of(model).column_attrs
-    return [item.class_attribute for item in columns if not item.deferred]
+    found = _columns.get(model)
+    if found is None:
+        columns = mapper_of(model).column_attrs
+        found = _columns[model] = [item.class_attribute for item in columns if not item.deferred]
+    return found
 
 
 def unknown(what: str, name: str, known: Iterable[str], model: type[Any]) -> UnknownFieldError:

@@ -10,6 +10,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import AsBoolean, BinaryExpression, BooleanClauseList, Grouping
 
 from andamios.errors import QueryError, UnknownFieldError
+from andamios.queries.comparisons import comparison, expression_of
 from andamios.queries.fields import element_of, field, mapper_of, relationship_of, unknown
 from andamios.queries.operators import OPERATORS, RELATIONSHIP_OPERATORS, SYNONYMS
 from andamios.queries.parameters import filters_of
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from andamios.queries.parameters import QueryParams
 
-__all__ = ["FilterBuilder", "Filters", "conditions_of"]
+__all__ = ["FilterBuilder", "Filters", "conditions_of", "expressions_of"]
 
 Condition = sa.ColumnElement[bool]
 
@@ -205,7 +206,7 @@ class FilterBuilder:
         return self
 
     def _part(self, part: Filters) -> Condition:
-        conditions = conditions_of(self.model, part)
+        conditions = expressions_of(self.model, part)
         if not conditions:
             raise QueryError("An empty filter inside and_, or_ or not_ means nothing")
         return sa.and_(*conditions)
@@ -218,7 +219,7 @@ Filters = Mapping[str, Any] | FilterBuilder | Condition | Sequence[Any] | None
 """What a repository takes: a dict, a builder, SQL expressions, or nothing."""
 
 
-def conditions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
+def conditions_of(model: type[Any], filters: Any) -> tuple[Any, ...]:
     """
     Give the conditions that filters stand for; the caller keeps what it gave.
 
@@ -235,7 +236,7 @@ def conditions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
             )
         return tuple(filters.conditions)
     if isinstance(filters, Mapping):
-        return tuple(FilterBuilder(model).from_dict(filters).conditions)
+        return tuple(found for pair in filters.items() for found in _named(model, *pair))
     if isinstance(filters, list | tuple):
         return tuple(found for part in filters for found in conditions_of(model, part))
     if is_expression(filters):
@@ -248,6 +249,16 @@ def conditions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
         "A condition is an SQL expression, a dict or a FilterBuilder, not "
         f"{type(filters).__name__}{hint}"
     )
+
+
+def expressions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
+    """Give the conditions that filters stand for as expressions of SQLAlchemy."""
+    return tuple(map(expression_of, conditions_of(model, filters)))
+
+
+def _named(model: type[Any], name: str, value: Any) -> Iterable[Any]:
+    found = comparison(model, name, value)
+    return FilterBuilder(model).from_dict({name: value}).conditions if found is None else (found,)
 
 
 def _is_everything(condition: Any) -> bool:

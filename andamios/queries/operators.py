@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     Column = sa.ColumnElement[Any]
     Operator = Callable[[Any, Any], Condition]
 
-__all__ = ["OPERATORS", "RELATIONSHIP_OPERATORS", "SYNONYMS"]
+__all__ = ["COMPARISONS", "OPERATORS", "RELATIONSHIP_OPERATORS", "SYNONYMS"]
 
 
 class _ComparedJSON(mysql.JSON):
@@ -147,6 +147,9 @@ OPERATORS: dict[str, Operator] = {
     "iendswith": _text("iendswith", "%{}"),
 }
 """Every operator by the name that stands behind ``__`` in a dict."""
+
+COMPARISONS = {"eq", "ne", "lt", "le", "gt", "ge"}
+"""Those that compare with one value."""
 
 RELATIONSHIP_OPERATORS = {"eq", "ne", "is_null"}
 """Those that compare a relationship itself; the others compare what lies behind it."""

@@ -1,4 +1,4 @@
-"""Running a query that reads, inside a session."""
+"""Running a query that reads, inside a session or on the short way."""
 
 from __future__ import annotations
 
@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 from andamios.errors import MultipleFoundError, NotFoundError
 from andamios.queries.compose import counted, executed, found
 from andamios.queries.fields import loaded_columns, mapper_of
+from andamios.queries.short import ShortReader
 
 if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from andamios.queries.spec import QuerySpec
+
+    Source = AsyncSession | ShortReader
 
 __all__ = [
     "as_dicts",
@@ -31,20 +34,22 @@ def dialect_of(session: AsyncSession, spec: QuerySpec) -> str:
     return session.get_bind(mapper_of(spec.model)).dialect.name
 
 
-async def fetch(session: AsyncSession, spec: QuerySpec) -> list[Any]:
+async def fetch(source: Source, spec: QuerySpec) -> list[Any]:
     """Give everything that a query finds, objects or rows."""
-    result = await session.execute(executed(spec, dialect_of(session, spec)))
+    if isinstance(source, ShortReader):
+        return await source.results(spec)
+    result = await source.execute(executed(spec, dialect_of(source, spec)))
     return list(result.all() if spec.gives_rows else result.scalars().unique().all())
 
 
-async def first(session: AsyncSession, spec: QuerySpec) -> Any:
+async def first(source: Source, spec: QuerySpec) -> Any:
     """Give the first result, or None."""
     limit = 1 if spec.limit is None else min(spec.limit, 1)
-    results = await fetch(session, replace(spec, limit=limit))
+    results = await fetch(source, replace(spec, limit=limit))
     return results[0] if results else None
 
 
-async def only_one(session: AsyncSession, spec: QuerySpec) -> Any:
+async def only_one(source: Source, spec: QuerySpec) -> Any:
     """
     Give the only result, or None.
 
@@ -52,7 +57,7 @@ async def only_one(session: AsyncSession, spec: QuerySpec) -> Any:
         MultipleFoundError: There are several.
     """
     limit = 2 if spec.limit is None else min(spec.limit, 2)
-    results = await fetch(session, replace(spec, limit=limit))
+    results = await fetch(source, replace(spec, limit=limit))
     if len(results) > 1:
         raise MultipleFoundError(
             f"More than one {spec.model.__name__} fits. Narrow the conditions, or use first()."
@@ -65,21 +70,31 @@ def missing(spec: QuerySpec) -> NotFoundError:
     return NotFoundError(f"No {spec.model.__name__} fits the conditions.")
 
 
-async def count(session: AsyncSession, spec: QuerySpec) -> int:
+async def count(source: Source, spec: QuerySpec) -> int:
     """Count what a query finds."""
-    result = await session.execute(counted(spec, dialect_of(session, spec)))
+    if isinstance(source, ShortReader):
+        return await source.count(spec)
+    result = await source.execute(counted(spec, dialect_of(source, spec)))
     return int(result.scalar_one())
 
 
-async def exists(session: AsyncSession, spec: QuerySpec) -> bool:
+async def exists(source: Source, spec: QuerySpec) -> bool:
     """Say whether a query finds anything."""
-    result = await session.execute(found(spec, dialect_of(session, spec)))
+    if isinstance(source, ShortReader):
+        return await source.exists(spec)
+    result = await source.execute(found(spec, dialect_of(source, spec)))
     return bool(result.scalar_one())
 
 
-async def as_dicts(session: AsyncSession, spec: QuerySpec) -> list[dict[str, Any]]:
+async def as_dicts(source: Source, spec: QuerySpec) -> list[dict[str, Any]]:
     """Give results as dicts: of an object its columns, of a row its parts."""
     if not spec.gives_rows and not spec.flat:
         spec = replace(spec, flat=tuple(loaded_columns(spec.model)))
-    result = await session.execute(executed(spec, dialect_of(session, spec)))
+    if isinstance(source, ShortReader):
+        return await source.dicts(spec)
+    result = await source.execute(executed(spec, dialect_of(source, spec)))
     return [dict(row) for row in result.mappings()]
+
+
+ENDS: frozenset[Any] = frozenset({fetch, first, only_one, count, exists, as_dicts})
+"""What can take the short way."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from andamios.queries.comparisons import expression_of
 from andamios.queries.fields import relationship_of
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
+    from andamios.queries.comparisons import Comparison
     from andamios.queries.loading import Load
 
 __all__ = ["Join", "Lock", "QuerySpec"]
@@ -53,7 +55,7 @@ class QuerySpec:
     """
 
     model: type[Any]
-    where: tuple[sa.ColumnElement[bool], ...] = ()
+    where: tuple[sa.ColumnElement[bool] | Comparison, ...] = ()
     joins: tuple[Join, ...] = ()
     loads: tuple[Load, ...] = ()
     columns: tuple[Any, ...] = ()
@@ -70,6 +72,11 @@ class QuerySpec:
     flat: tuple[Any, ...] = ()
     is_read_only: bool = False
     ttl: float | None = None
+
+    @property
+    def conditions(self) -> tuple[Any, ...]:
+        """What must hold, as expressions of SQLAlchemy."""
+        return tuple(map(expression_of, self.where))
 
     @property
     def gives_rows(self) -> bool:

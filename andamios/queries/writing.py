@@ -84,7 +84,7 @@ def require_scope(spec: QuerySpec, what: str) -> None:
     if spec.gives_rows or spec.having:
         raise QueryError(f"A query that groups or selects columns cannot {what}")
     own = mapper_of(spec.model).tables
-    others = {table for each in spec.where for table in _tables_of(each)}.difference(own)
+    others = {table for each in spec.conditions for table in _tables_of(each)}.difference(own)
     if others and not spec.joins:
         raise UnscopedWriteError(
             f"A condition is on {', '.join(sorted(map(str, others)))}, which nothing joins to "
@@ -241,11 +241,11 @@ def _scope(session: AsyncSession, spec: QuerySpec) -> list[Any]:
     """Give the conditions, or, for what UPDATE and DELETE cannot say, a list of keys."""
     nested = any(
         isinstance(part, sa.SelectBase)
-        for condition in spec.where
+        for condition in spec.conditions
         for part in visitors.iterate(condition)
     )
     if not (spec.joins or spec.is_sliced or nested):
-        return list(spec.where)
+        return list(spec.conditions)
     # MySQL writes to no table that it reads in the same statement; DISTINCT makes it
     # finish reading first.
     keys = keys_of(spec, dialect_of(session, spec)).subquery()

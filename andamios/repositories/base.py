@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from andamios.core.engine import AndamiosEngine
 from andamios.errors import ConfigurationError
+from andamios.plans import writes
+from andamios.plans.cache import plans_of
+from andamios.plans.forms import UnplannableError
 from andamios.queries.builder import QueryBuilder
 from andamios.queries.fields import key_condition, mapper_of
 from andamios.queries.scope import read, write_scope
+from andamios.queries.short import key_spec, reader_for
 from andamios.repositories import reading, removing, saving
 from andamios.repositories.keeping import kept_on_failure
 
@@ -136,6 +142,9 @@ class BaseRepository(IRepository[T]):
         if listed(load):
             condition = key_condition(self.model, [key])
             return await self._selection(condition, load=load).one_or_none()
+        if (short := reader_for(self._bind, spec := key_spec(self.model, key))) is not None:
+            found = await short.results(spec)
+            return found[0] if found else None
         return await read(
             self._bind, self.model, lambda session: reading.get(session, self.model, key)
         )
@@ -151,6 +160,10 @@ class BaseRepository(IRepository[T]):
             DuplicateError: A unique value or the key is taken.
         """
         saving.require_new(self.model, entity)
+        if isinstance(self._bind, AndamiosEngine):
+            with suppress(UnplannableError):
+                await writes.insert(plans_of(self._bind), entity)
+                return entity
         async with write_scope(self._bind, self.model) as session:
             return await saving.create(session, entity)
 
@@ -173,6 +186,10 @@ class BaseRepository(IRepository[T]):
             StaleVersionError: Somebody else changed the row first.
         """
         saving.require_kind(self.model, entity)
+        if isinstance(self._bind, AndamiosEngine):
+            with suppress(UnplannableError):
+                if await writes.update(plans_of(self._bind), entity):
+                    return entity
         with kept_on_failure([entity]):
             async with write_scope(self._bind, self.model, changed=[entity]) as session:
                 return await saving.update(session, entity)
@@ -188,6 +205,9 @@ class BaseRepository(IRepository[T]):
             ForeignKeyError: Other rows refer to it.
         """
         key = reading.checked_key(self.model, id)
+        if isinstance(self._bind, AndamiosEngine):
+            with suppress(UnplannableError):
+                return await writes.delete(plans_of(self._bind), self.model, key)
         async with write_scope(self._bind, self.model) as session:
             return await removing.delete(session, self.model, key)
 

@@ -22,7 +22,7 @@ from andamios.core.engine import AndamiosEngine
 from andamios.core.guard import translating
 from andamios.errors import DeadlockError, DuplicateError, QueryError, SerializationError
 from andamios.queries.fields import column_keys, key_attributes, mapper_of
-from andamios.queries.filters import conditions_of
+from andamios.queries.filters import expressions_of
 from andamios.queries.savepoints import savepoint
 from andamios.queries.scope import given_session, stands_alone
 from andamios.queries.values import is_expression
@@ -116,7 +116,7 @@ async def find(
         lock: Read it as it is now and lock it.
         share: Let others lock it like this too.
     """
-    statement = sa.select(sought.model).where(*conditions_of(sought.model, sought.values))
+    statement = sa.select(sought.model).where(*expressions_of(sought.model, sought.values))
     if lock:
         statement = statement.with_for_update(read=share, of=sought.model)
     options = {"populate_existing": True} if lock else {}
@@ -267,7 +267,7 @@ async def _require_hope(
     for key in keys or sought.keys:
         values = {name: sought.values[name] for name in key.fields}
         statement = sa.select(key_attributes(sought.model)[0]).where(
-            *conditions_of(sought.model, values)
+            *expressions_of(sought.model, values)
         )
         if dialect_of(session, sought.model) in MYSQL:
             statement = statement.with_for_update(read=True)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 from sqlalchemy.pool import NullPool, Pool
+from sqlalchemy.pool.base import _ConnectionRecord
 
 from andamios import (
     AndamiosEngine,
@@ -398,4 +399,7 @@ def test_private_names_are_still_there() -> None:
     used = {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     defined = {name for name in vars(LivePool) if name.startswith("_")}
 
-    assert set(PRIVATE_NAMES) == (used | defined) & (private | {"_do_get", "_do_return_conn"})
+    private |= {"_do_get", "_do_return_conn"}
+    private |= {name for name in dir(_ConnectionRecord) if name.startswith("_is")}
+
+    assert set(PRIVATE_NAMES) == (used | defined) & private

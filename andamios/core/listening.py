@@ -1,0 +1,126 @@
+"""
+Listening to an engine's events, and knowing who else does.
+
+A statement that takes the short way (``andamios.plans``) raises none of SQLAlchemy's events.
+Core and the layers above listen through here, and say what they miss then: nothing, or only
+writes. Everybody else, such as an instrumentation, is to see every statement: while somebody
+else listens, all take the long way. Likewise a stranger who wants to know of connections that
+are taken may use them, for which it takes SQLAlchemy's greenlet.
+"""
+
+from __future__ import annotations
+
+import weakref
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy import event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+    from sqlalchemy.engine import Engine
+
+__all__ = [
+    "all_statements_seen",
+    "is_every_statement_seen",
+    "listen",
+    "stop",
+    "stranger_to_pool",
+    "stranger_to_statements",
+]
+
+POOL_EVENTS = ("checkout", "checkin", "reset")
+
+STATEMENT_EVENTS = (
+    "before_execute",
+    "after_execute",
+    "before_cursor_execute",
+    "after_cursor_execute",
+)
+DRIVER_EVENTS = ("do_execute", "do_executemany", "do_execute_no_params")
+
+Misses = Literal["nothing", "writes"]
+
+_known: weakref.WeakKeyDictionary[Engine, dict[tuple[str, Misses], int]] = (
+    weakref.WeakKeyDictionary()
+)
+_seen: ContextVar[bool] = ContextVar("andamios_statements_seen", default=False)
+
+
+def listen(
+    engine: Engine, name: str, listener: Callable[..., Any], *, misses: Misses = "nothing"
+) -> None:
+    """
+    Listen to an event of an engine or its pool.
+
+    Args:
+        engine: Whose events.
+        name: SQLAlchemy's name of it.
+        listener: Called as SQLAlchemy says.
+        misses: What must not take the short way: nothing of it matters, or writes do.
+    """
+    event.listen(engine, name, listener)
+    _count(engine, name, misses, 1)
+
+
+def stop(
+    engine: Engine, name: str, listener: Callable[..., Any], *, misses: Misses = "nothing"
+) -> None:
+    """End what :func:`listen` began."""
+    event.remove(engine, name, listener)
+    _count(engine, name, misses, -1)
+
+
+def _count(engine: Engine, name: str, misses: Misses, step: int) -> None:
+    counts = _known.setdefault(engine, {})
+    counts[name, misses] = counts.get((name, misses), 0) + step
+
+
+@contextmanager
+def all_statements_seen() -> Iterator[None]:
+    """Let every statement of this block be seen by who listens."""
+    token = _seen.set(True)
+    try:
+        yield
+    finally:
+        _seen.reset(token)
+
+
+is_every_statement_seen = _seen.get
+"""Whether a block of :func:`all_statements_seen` is open."""
+
+
+def stranger_to_statements(engine: Engine, *, writes: bool) -> str | None:
+    """
+    Find an event of statements at which somebody listens who must see all of them.
+
+    Args:
+        engine: Whose statements.
+        writes: Whether it is about writes.
+
+    Returns:
+        The event's name, or None.
+    """
+    return _stranger(engine, engine.dispatch, STATEMENT_EVENTS, writes=writes) or _stranger(
+        engine, engine.dialect.dispatch, DRIVER_EVENTS, writes=writes
+    )
+
+
+def stranger_to_pool(engine: Engine) -> str | None:
+    """Find an event of connections at which somebody else listens, who may use them."""
+    return _stranger(engine, engine.pool.dispatch, POOL_EVENTS, writes=False)
+
+
+def _stranger(engine: Engine, dispatch: Any, names: Iterable[str], *, writes: bool) -> str | None:
+    counts = _known.get(engine, {})
+    for name in names:
+        heard = len(getattr(dispatch, name))
+        if heard:
+            expected = counts.get((name, "nothing"), 0)
+            if not writes:
+                expected += counts.get((name, "writes"), 0)
+            if heard != expected:
+                return name
+    return None

@@ -1,0 +1,131 @@
+"""
+Generated functions that make results of a driver's rows.
+
+A loop over columns for each row is what SQLAlchemy's results cost. Here the loop is unrolled when
+the plan is made: one function for the statement, in which every column has its place, and
+conversions are called only where a type has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from sqlalchemy.engine import result_tuple
+
+from andamios.plans.states import has_late_state, new_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.orm import Mapper
+    from sqlalchemy.types import TypeEngine
+
+__all__ = ["Kind", "Shape", "builder"]
+
+Kind = Literal["objects", "dicts", "rows", "tuples", "scalars"]
+"""What rows become: objects, dicts, rows of SQLAlchemy, tuples, or the first column alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """
+    What a row becomes.
+
+    Args:
+        kind: Which of these.
+        names: Of the columns; of objects, of their attributes.
+        types: Of the columns.
+        mapper: Of objects.
+        aliases: What else finds a column in a row: expressions and attributes.
+    """
+
+    kind: Kind
+    names: tuple[str, ...]
+    types: tuple[TypeEngine[Any], ...]
+    mapper: Mapper[Any] | None = None
+    aliases: tuple[tuple[Any, ...], ...] = ()
+
+
+def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
+    """
+    Generate the function that makes a list of results of a list of rows.
+
+    Args:
+        shape: What a row becomes.
+        codes: The database's codes of the columns' types, if it tells them.
+        dialect: Whose conversions.
+    """
+    if not shape.names:
+        return lambda rows: [()] * len(rows)
+    values, names = _converted(shape, codes, dialect)
+    columns = ", ".join(f"c{index}" for index in range(len(shape.names)))
+    made = MAKERS[shape.kind](shape, values, names)
+    source = f"def build(rows):\n    return [{made} for {columns}, in rows]\n"
+    if shape.kind == "objects":
+        source = _objects(shape, values, names, columns)
+    exec(compile(source, "<andamios plan>", "exec"), names)  # noqa: S102  our own source
+    return names["build"]
+
+
+def _converted(
+    shape: Shape, codes: Sequence[Any] | None, dialect: Dialect
+) -> tuple[list[str], dict[str, Any]]:
+    """Write the expression for each column, and name the conversions that it calls."""
+    values, names = [], {}
+    for index, kind in enumerate(shape.types):
+        code = codes[index] if codes is not None else None
+        convert = kind.dialect_impl(dialect).result_processor(dialect, code)
+        if convert is None:
+            values.append(f"c{index}")
+        else:
+            names[f"convert{index}"] = convert
+            values.append(f"convert{index}(c{index})")
+    return values, names
+
+
+def _dict(shape: Shape, values: list[str], _names: dict[str, Any]) -> str:
+    pairs = zip(shape.names, values, strict=True)
+    return "{" + ", ".join(f"{name!r}: {value}" for name, value in pairs) + "}"
+
+
+def _row(shape: Shape, values: list[str], names: dict[str, Any]) -> str:
+    names["row"] = result_tuple(shape.names, shape.aliases or None)
+    return f"row(({', '.join(values)},))"
+
+
+def _tuple(_shape: Shape, values: list[str], _names: dict[str, Any]) -> str:
+    return f"({', '.join(values)},)"
+
+
+def _scalar(_shape: Shape, values: list[str], _names: dict[str, Any]) -> str:
+    return values[0]
+
+
+MAKERS: dict[str, Callable[[Shape, list[str], dict[str, Any]], str]] = {
+    "objects": _dict,
+    "dicts": _dict,
+    "rows": _row,
+    "tuples": _tuple,
+    "scalars": _scalar,
+}
+
+
+def _objects(shape: Shape, values: list[str], names: dict[str, Any], columns: str) -> str:
+    """Write the function that makes objects, which belong to no session."""
+    mapper: Any = shape.mapper
+    names |= {"model": mapper.class_, "new": mapper.class_.__new__}
+    names |= {"mapper": mapper, "new_state": new_state}
+    is_late = has_late_state(mapper.class_)
+    return f"""
+def build(rows):
+    found = []
+    add = found.append
+    for {columns}, in rows:
+        entity = new(model)
+        entity.__dict__ = {_dict(shape, values, names)}
+        {"" if is_late else "new_state(mapper, entity)"}
+        add(entity)
+    return found
+"""

@@ -1,0 +1,161 @@
+"""
+The drivers, asked directly: one statement, its parameters, all of its rows.
+
+What a connection needs around a statement (codecs, its cache of prepared statements) stays
+SQLAlchemy's, whose connections these are.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from andamios.core.sqlite import QUERY_ONLY, writer_of
+from andamios.core.sqlite_types import refuse_long_texts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy.engine import Dialect
+
+__all__ = ["Answer", "Driver", "driver_of"]
+
+Answer = tuple["Sequence[Any]", int, Any]
+"""
+Rows; how many were written, -1 if the driver does not say; and what tells the types of the rows.
+
+Of an INSERT without rows the last is the key that MySQL gave to the new one.
+"""
+
+
+class Driver(Protocol):
+    """What is asked of a driver; connections are SQLAlchemy's, as they lie in its pool."""
+
+    async def run(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """
+        Run a statement, which commits by itself unless a transaction was begun.
+
+        Args:
+            connection: Of a pool of SQLAlchemy's.
+            sql: In the paramstyle of its dialect.
+            values: Bound ones, in the order of their places.
+        """
+
+    async def write(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run a statement that writes, likewise."""
+
+    def codes(self, description: Any) -> tuple[Any, ...] | None:
+        """Give the database's codes of the types that an answer has."""
+
+    def is_outdated(self, error: Exception) -> bool:
+        """Whether a statement was not run since tables have changed, and may be run again."""
+
+
+class AsyncpgDriver:
+    """PostgreSQL."""
+
+    def __init__(self, dialect: Any) -> None:
+        self._dialect = dialect
+
+    async def run(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run it prepared, by SQLAlchemy's cache of prepared statements."""
+        adapter = connection.dbapi_connection
+        statement, attributes = await adapter._prepare(  # noqa: SLF001
+            sql,
+            self._dialect._invalidate_schema_cache_asof,  # noqa: SLF001
+        )
+        rows = await statement.fetch(*values)
+        return rows, _count(statement.get_statusmsg()), attributes
+
+    write = run
+
+    def codes(self, description: Any) -> tuple[Any, ...] | None:
+        """Give the object ids of the types."""
+        return tuple(attribute.type.oid for attribute in description)
+
+    def is_outdated(self, error: Exception) -> bool:
+        """Say so if a prepared statement is; the next try prepares it anew."""
+        dbapi = self._dialect.loaded_dbapi
+        if not isinstance(error, dbapi.InvalidCachedStatementError):
+            return False
+        self._dialect._invalidate_schema_cache()  # noqa: SLF001
+        return True
+
+
+class AiosqliteDriver:
+    """SQLite: the whole statement in one hop to its thread."""
+
+    def __init__(self, dialect: Any) -> None:
+        self._writer = writer_of(dialect)
+
+    async def run(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run it and fetch everything."""
+        self._writer.refuse_twice(read_only=True)
+        rows = await connection.driver_connection.execute_fetchall(sql, values)
+        return rows, len(rows), None
+
+    async def write(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run it when it is this writer's turn."""
+        refuse_long_texts(values)
+        driver = connection.driver_connection
+        async with self._writer.turn(connection):
+            if connection.info.get(QUERY_ONLY):
+                await driver.execute_fetchall("PRAGMA query_only=OFF")
+                connection.info[QUERY_ONLY] = False
+            rows = await driver.execute_fetchall(sql, values)
+        return rows, len(rows), None
+
+    def codes(self, _description: Any) -> tuple[Any, ...] | None:
+        """Give nothing, since SQLite tells no types."""
+        return None
+
+    def is_outdated(self, _error: Exception) -> bool:
+        """SQLite prepares anew by itself."""
+        return False
+
+
+class MySQLDriver:
+    """MySQL and MariaDB, through aiomysql or asyncmy."""
+
+    def __init__(self, dialect: Any) -> None:
+        self._dialect = dialect
+
+    async def run(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run it, in autocommit unless a transaction was begun."""
+        driver = connection.driver_connection
+        if not driver.get_autocommit():
+            await driver.autocommit(True)  # noqa: FBT003  its signature
+        async with driver.cursor() as cursor:
+            await cursor.execute(sql, values)
+            if cursor.description is None:
+                return (), cursor.rowcount, cursor.lastrowid
+            return await cursor.fetchall(), cursor.rowcount, cursor.description
+
+    write = run
+
+    def codes(self, description: Any) -> tuple[Any, ...] | None:
+        """Give the numbers of the types."""
+        return tuple(column[1] for column in description)
+
+    def is_outdated(self, _error: Exception) -> bool:
+        """Nothing is prepared here."""
+        return False
+
+
+DRIVERS: dict[str, type[Any]] = {
+    "asyncpg": AsyncpgDriver,
+    "aiosqlite": AiosqliteDriver,
+    "aiomysql": MySQLDriver,
+    "asyncmy": MySQLDriver,
+}
+
+
+def driver_of(dialect: Dialect) -> Driver | None:
+    """Give the driver of a dialect, or None if the short way does not know it."""
+    kind = DRIVERS.get(dialect.driver)
+    return None if kind is None else kind(dialect)
+
+
+def _count(status: str | None) -> int:
+    """Read the number of rows out of ``UPDATE 3`` or ``INSERT 0 1``."""
+    last = (status or "").rpartition(" ")[2]
+    return int(last) if last.isdigit() else -1

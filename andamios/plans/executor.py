@@ -1,0 +1,146 @@
+"""
+One statement on a connection of the pool, without session, transaction and greenlet.
+
+The server commits it by itself. The pool is SQLAlchemy's, with its events, its limit and those who
+wait; where taking or returning a connection needs I/O, that happens as ever.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import exc
+from sqlalchemy.util.concurrency import greenlet_spawn
+
+from andamios.core.guard import translating
+from andamios.core.listening import (
+    is_every_statement_seen,
+    stranger_to_pool,
+    stranger_to_statements,
+)
+from andamios.core.pool import LivePool
+from andamios.core.translation import translate, unclassified
+from andamios.errors import CommitOutcomeUnknownError, ConnectionFailedError
+from andamios.plans.drivers import driver_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Table
+
+    from andamios.core.engine import AndamiosEngine
+    from andamios.plans.drivers import Answer
+
+__all__ = ["Executor"]
+
+
+class Executor:
+    """
+    Runs single statements of an engine.
+
+    Args:
+        engine: Whose.
+    """
+
+    def __init__(self, engine: AndamiosEngine) -> None:
+        self._sync_engine: Any = engine.async_engine.sync_engine
+        self._hooks = engine.hooks
+        self.dialect = self._sync_engine.dialect
+        self.driver = driver_of(self.dialect)
+
+    def obstacle(self, *, writes: bool) -> str | None:
+        """Say what is in the way of every statement of the engine, or of its writes."""
+        engine = self._sync_engine
+        if self.driver is None:
+            return f"the driver {self.dialect.driver} is not known to the short way"
+        if is_every_statement_seen():
+            return "somebody wants to see every statement of this block"
+        if not isinstance(engine.pool, LivePool):
+            return f"the pool is a {type(engine.pool).__name__}"
+        if engine.get_execution_options():
+            return "the engine has execution options"
+        if (name := stranger_to_statements(engine, writes=writes)) is not None:
+            return f"somebody listens to {name}"
+        return None
+
+    async def run(self, sql: str, values: Sequence[Any], *, writes: Table | None = None) -> Answer:
+        """
+        Run a statement.
+
+        Args:
+            sql: In the paramstyle of the dialect.
+            values: Bound ones, in the order of their places.
+            writes: The table that it writes to.
+
+        Raises:
+            AndamiosError: As a session would raise it.
+            CommitOutcomeUnknownError: The connection was lost during a write.
+        """
+        assert self.driver is not None
+        send = self.driver.run if writes is None else self.driver.write
+        connection: Any = await self._take()
+        began = time.perf_counter()
+        try:
+            try:
+                answer = await send(connection, sql, values)
+            except Exception as error:
+                if not self.driver.is_outdated(_adapted(connection, error)):
+                    raise
+                answer = await send(connection, sql, values)
+        except Exception as error:
+            raised = await self._failed(connection, error, sql, writes)
+            self._hooks.finished_alone(sql, began, error=type(raised).__name__)
+            raise raised from error
+        except BaseException as error:
+            # Cancelled, with a statement under way.
+            await greenlet_spawn(connection.invalidate, error)
+            raise
+        self._hooks.finished_alone(sql, began, rows=answer[1] if writes is not None else None)
+        if self._sync_engine.pool.has_room():
+            connection._checkin(transaction_was_reset=True)  # noqa: SLF001
+        else:
+            await self._return(connection)
+        return answer
+
+    async def _take(self) -> Any:
+        engine = self._sync_engine
+        if engine.pool.is_ready() and stranger_to_pool(engine) is None:
+            return engine.pool.connect()
+        with translating():
+            return await greenlet_spawn(engine.raw_connection)
+
+    async def _return(self, connection: Any) -> None:
+        await greenlet_spawn(connection.close)
+
+    async def _failed(
+        self, connection: Any, error: Exception, sql: str, writes: Table | None
+    ) -> Exception:
+        """Give the connection back, or up, and give the error to raise."""
+        adapted: Any = _adapted(connection, error)
+        is_lost = self.dialect.is_disconnect(adapted, connection.dbapi_connection, None)
+        if is_lost:
+            pool = self._sync_engine.pool
+            await greenlet_spawn(pool._invalidate, connection, adapted)  # noqa: SLF001
+        else:
+            await self._return(connection)
+        found = translate(adapted, statement=sql, table=writes, is_disconnect=is_lost)
+        if found is None and isinstance(adapted, self.dialect.loaded_dbapi.Error):
+            found = unclassified(exc.DBAPIError(sql, None, adapted))
+        if isinstance(found, ConnectionFailedError) and writes is not None:
+            return CommitOutcomeUnknownError(
+                "The connection was lost during a write that commits by itself, and it may have "
+                "happened or not. Look whether the change is there before you make it again.",
+                statement=sql,
+                code=found.code,
+            )
+        return found or error
+
+
+def _adapted(connection: Any, error: Exception) -> Exception:
+    """Give a driver's error as SQLAlchemy's adapter raises it."""
+    try:
+        connection.dbapi_connection._handle_exception(error)  # noqa: SLF001
+    except Exception as adapted:  # noqa: BLE001  whatever it makes of it
+        return adapted
+    return error

@@ -1,0 +1,76 @@
+"""
+The form of a statement: all that changes its SQL, and nothing that does not.
+
+Two statements of one form differ in the values of their parameters alone, and share a plan. The
+form is read off the parts of a statement, which then need not be put together.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Form", "Given", "UnplannableError"]
+
+
+class UnplannableError(Exception):
+    """A statement that SQLAlchemy has to run."""
+
+
+class Given:
+    """
+    A value that is a parameter by itself.
+
+    Args:
+        value: What is bound.
+        key: The name of the parameter in the statement.
+    """
+
+    __slots__ = ("effective_value", "key")
+
+    def __init__(self, value: Any, key: str) -> None:
+        self.effective_value = value
+        self.key = key
+
+
+class Form:
+    """
+    Collects the form of a statement and its parameters.
+
+    Args:
+        parts: Texts, classes and other plain values that tell statements apart.
+    """
+
+    __slots__ = ("key", "parameters")
+
+    def __init__(self, *parts: object) -> None:
+        self.key: list[object] = list(parts)
+        self.parameters: list[Any] = []
+
+    def add(self, items: Iterable[Any]) -> None:
+        """
+        Add expressions of SQLAlchemy, texts, models, or what has a ``form`` and a value.
+
+        Raises:
+            UnplannableError: An expression has no form.
+        """
+        for item in items:
+            form = getattr(item, "form", None)
+            if form is not None:
+                self.key.append(form)
+                self.parameters.append(item)
+            elif isinstance(item, str | type):
+                self.key.append(item)
+            else:
+                self._add_expression(item)
+        self.key.append(None)  # an end, so that one item more here is not one more there
+
+    def _add_expression(self, item: Any) -> None:
+        generate = getattr(item, "_generate_cache_key", None)
+        found = generate() if callable(generate) else None
+        if found is None or found.params:
+            raise UnplannableError("it has a part whose form cannot be told")
+        self.key.append(found.key)
+        self.parameters.extend(found.bindparams)

@@ -1,0 +1,107 @@
+"""
+Which objects the short way can make: those that SQLAlchemy makes of their columns alone.
+
+What happens besides when SQLAlchemy loads an object (other classes, deferred columns, composites,
+events, relationships that are always loaded) is left to it.
+"""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from andamios.core.session import Session
+from andamios.models import mixins, recording, soft_delete
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from sqlalchemy.orm import Mapper
+
+__all__ = ["load_obstacle", "session_obstacle", "write_obstacle"]
+
+OURS: tuple[ModuleType, ...] = (mixins, recording, soft_delete)
+"""Who listens to sessions from here; imported before anybody is counted."""
+
+READ_EVENTS = ("do_orm_execute", "loaded_as_persistent", "persistent_to_detached")
+
+WRITE_EVENTS = (
+    *("before_flush", "after_flush", "after_flush_postexec", "before_attach", "after_attach"),
+    *("after_begin", "before_commit", "after_commit", "transient_to_pending"),
+    *("pending_to_persistent", "persistent_to_deleted", "deleted_to_detached"),
+)
+
+_heard = Session().dispatch
+"""The events of any session, in which listeners to all sessions show."""
+
+_ours = {name: len(getattr(_heard, name)) for name in (*READ_EVENTS, *WRITE_EVENTS)}
+
+ROW_EVENTS = tuple(
+    f"{when}_{what}" for when in ("before", "after") for what in ("insert", "update", "delete")
+)
+
+LOADED_LATER = {"select", "raise", "raise_on_sql", "dynamic", "write_only"}
+"""How a relationship can be mapped so that loading its object does nothing for it."""
+
+_known: weakref.WeakKeyDictionary[Mapper[Any], str | None] = weakref.WeakKeyDictionary()
+
+
+def load_obstacle(mapper: Mapper[Any]) -> str | None:
+    """Say why SQLAlchemy has to load objects of a mapper, or None if it need not."""
+    if mapper not in _known:
+        _known[mapper] = next(_obstacles(mapper), None)
+    found = _known[mapper]
+    if found is None and (
+        mapper.class_manager.dispatch.load or mapper.class_manager.dispatch.refresh
+    ):
+        return f"somebody listens to loads of {mapper.class_.__name__}"
+    return found
+
+
+def write_obstacle(mapper: Mapper[Any]) -> str | None:
+    """Say why SQLAlchemy has to write objects of a mapper, or None if it need not."""
+    name = mapper.class_.__name__
+    if (reason := next(_obstacles_of_class(mapper), None)) is not None:
+        return reason
+    if hasattr(mapper.class_, "__dataclass_fields__"):
+        return f"{name} is a dataclass"
+    if any(
+        getattr(attribute.columns[0], "table", None) is not mapper.local_table
+        for attribute in mapper.column_attrs
+    ):
+        return f"{name} has expressions, which the database computes"
+    if any(getattr(mapper.dispatch, event) for event in ROW_EVENTS):
+        return f"somebody listens to writes of {name}"
+    return session_obstacle(writes=True)
+
+
+def session_obstacle(*, writes: bool) -> str | None:
+    """Say who listens to all sessions and has to see everything, or None if nobody does."""
+    for name in WRITE_EVENTS if writes else READ_EVENTS:
+        if len(getattr(_heard, name)) != _ours[name]:
+            return f"somebody listens to {name} of sessions"
+    return None
+
+
+def _obstacles_of_class(mapper: Mapper[Any]) -> Iterator[str]:
+    name = mapper.class_.__name__
+    if mapper.polymorphic_on is not None or mapper.inherits is not None:
+        yield f"{name} is part of an inheritance"
+    if len(mapper.tables) != 1:
+        yield f"{name} lies in several tables"
+    if mapper.composites:
+        yield f"{name} has composites"
+
+
+def _obstacles(mapper: Mapper[Any]) -> Iterator[str]:
+    name = mapper.class_.__name__
+    yield from _obstacles_of_class(mapper)
+    for attribute in mapper.column_attrs:
+        if attribute.deferred:
+            yield f"{name}.{attribute.key} is deferred"
+        if len(attribute.columns) != 1:
+            yield f"{name}.{attribute.key} is several columns"
+    for relationship in mapper.relationships:
+        if relationship.lazy not in LOADED_LATER:
+            yield f"{name}.{relationship.key} is always loaded"

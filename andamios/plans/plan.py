@@ -1,0 +1,125 @@
+"""
+Plans: what is known of a statement once SQLAlchemy has compiled it.
+
+A plan has the SQL, where each parameter comes from and how it is bound, and, once the database has
+told the types, a generated function that makes results of rows. It serves every statement of
+the same form, with its own values.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from andamios.core.translation import translate
+from andamios.plans.builders import builder
+from andamios.plans.forms import UnplannableError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from sqlalchemy import ClauseElement
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.types import TypeEngine
+
+    from andamios.plans.builders import Shape
+    from andamios.plans.drivers import Driver
+
+__all__ = ["Plan", "binding"]
+
+
+class Plan:
+    """
+    The plan of a SELECT.
+
+    Args:
+        statement: Any statement of the form.
+        parameters: Its parameters, in the order of the form.
+        shape: What rows become.
+        dialect: Whose SQL.
+
+    Raises:
+        UnplannableError: Its parameters cannot be traced.
+    """
+
+    def __init__(
+        self,
+        statement: ClauseElement,
+        parameters: Sequence[Any],
+        shape: Shape,
+        dialect: Dialect,
+    ) -> None:
+        compiled: Any = statement.compile(dialect=dialect)
+        if compiled.literal_execute_params:
+            raise UnplannableError("it has values that are written into the SQL")
+        self.sql: str = compiled.string
+        self._dialect = dialect
+        self._shape = shape
+        self._compiled = compiled if compiled.post_compile_params else None
+        self._keys = [parameter.key for parameter in parameters]
+        self._places = _places(compiled, self._keys)
+        self._description: Any = self  # of no answer yet
+        self._build: Any = None
+        self._builders: dict[Any, Any] = {}
+
+    def bind(self, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
+        """
+        Give SQL and values for a statement of this form.
+
+        Raises:
+            DataError: A value does not fit its type.
+        """
+        try:
+            if self._compiled is not None:
+                return self._expanded(parameters)
+            return self.sql, [
+                parameters[place].effective_value
+                if convert is None
+                else convert(parameters[place].effective_value)
+                for place, convert in self._places
+            ]
+        except Exception as error:
+            raise translate(error, statement=self.sql) or error from error
+
+    def _expanded(self, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
+        """Write lists of values out, as SQLAlchemy does for IN."""
+        compiled: Any = self._compiled
+        values = {
+            key: parameter.effective_value
+            for key, parameter in zip(self._keys, parameters, strict=True)
+        }
+        state = compiled.construct_expanded_state(values)
+        converts, given = state.processors, state.parameters
+        return state.statement, [
+            converts[name](given[name]) if name in converts else given[name]
+            for name in state.positiontup
+        ]
+
+    def build(self, rows: Sequence[Any], description: Any, driver: Driver) -> list[Any]:
+        """Make results of rows."""
+        if description is not self._description:
+            codes = driver.codes(description) if description is not None else None
+            if codes not in self._builders:
+                self._builders[codes] = builder(self._shape, codes, self._dialect)
+            self._build, self._description = self._builders[codes], description
+        found: list[Any] = self._build(rows)
+        return found
+
+
+def binding(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
+    """Give what makes a value of a type one that the driver takes; None leaves it as it is."""
+    return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _places(
+    compiled: Any, keys: Sequence[str]
+) -> tuple[tuple[int, Callable[[Any], Any] | None], ...]:
+    """Find, for each place in the SQL, the parameter of the form that fills it."""
+    known = {key: index for index, key in enumerate(keys)}
+    named = {name: parameter for parameter, name in compiled.bind_names.items()}
+    if any(parameter.key not in known for parameter in compiled.bind_names):
+        raise UnplannableError("it has a parameter that is not of its form")
+    return tuple(
+        (known[named[name].key], binding(named[name].type, compiled.dialect))
+        for name in compiled.positiontup or ()
+        if name in named
+    )

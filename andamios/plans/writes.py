@@ -1,0 +1,269 @@
+"""
+One row written by one statement: INSERT, UPDATE or DELETE of an object that belongs to no session.
+
+What SQLAlchemy's unit of work does besides (several tables, cascades, events, hooks, history,
+marks instead of deletion, defaults that the database computes) is left to it: then there is no
+plan. Defaults, versions and timestamps that are made on this side are made here.
+"""
+
+from __future__ import annotations
+
+import inspect as python_inspect
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import RelationshipDirection
+
+from andamios.models.history import history_table
+from andamios.models.hooks import has_hooks
+from andamios.models.soft_delete import is_soft_delete
+from andamios.plans.builders import Shape
+from andamios.plans.forms import Form, Given, UnplannableError
+from andamios.plans.objects import write_obstacle
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sqlalchemy.orm import Mapper
+
+    from andamios.plans.cache import Plans
+
+__all__ = ["delete", "insert", "update"]
+
+VALUE, KEY = "value_", "key_"
+"""What names of parameters begin with, which must not be those of columns."""
+
+
+async def insert(plans: Plans, entity: Any) -> None:
+    """
+    Store a new object, and set in it what the database filled in.
+
+    Raises:
+        UnplannableError: SQLAlchemy has to do it.
+    """
+    mapper: Any = sa.inspect(type(entity))
+    _require(plans, mapper)
+    state = sa.inspect(entity, raiseerr=True)
+    if state.key is not None or not state.transient:
+        raise UnplannableError("it is known to a session already")
+    values = _values(mapper, state.dict)
+    filled = [c for c in mapper.local_table.c if c.key not in values and _is_made(mapper, c)]
+    form = Form(mapper.class_, "insert", *sorted(values))
+    form.parameters = [Given(value, VALUE + key) for key, value in values.items()]
+    form.parameters.sort(key=lambda each: each.key)
+    returns = plans.executor.dialect.insert_returning
+    plan = plans.plan(form, lambda: _insert(mapper, values, filled if returns else ()))
+    if returns:
+        rows = await plans.results(plan, form, writes=mapper.local_table)
+        made = dict(zip((column.key for column in filled), rows[0], strict=True)) if filled else {}
+    else:
+        if any(not column.primary_key for column in filled):
+            raise UnplannableError("the database computes a default, which it does not return")
+        answer = await plans.send(plan, form, writes=mapper.local_table)
+        made = {column.key: answer[2] for column in filled}
+    _settle(mapper, entity, values | made)
+
+
+async def update(plans: Plans, entity: Any) -> bool:
+    """
+    Store the changes of an object that was loaded.
+
+    Returns:
+        Whether its row was there, with its version.
+
+    Raises:
+        UnplannableError: SQLAlchemy has to do it.
+    """
+    mapper: Any = sa.inspect(type(entity))
+    _require(plans, mapper)
+    if is_soft_delete(mapper.class_):
+        raise UnplannableError("its row may be marked as deleted")
+    state: Any = sa.inspect(entity)
+    if not state.detached:
+        raise UnplannableError("it is new, or belongs to a session")
+    values = _changes(mapper, state)
+    form = Form(mapper.class_, "update", *sorted(values))
+    where = dict(zip((column.key for column in mapper.primary_key), state.key[1], strict=True))
+    version = mapper.version_id_col
+    if version is not None:
+        where[version.key] = state.committed_state.get(
+            _name(mapper, version), state.dict[_name(mapper, version)]
+        )
+    form.parameters = [Given(values[key], VALUE + key) for key in sorted(values)]
+    form.parameters += [Given(value, KEY + key) for key, value in where.items()]
+    returns = plans.executor.dialect.name == "sqlite"
+    plan = plans.plan(form, lambda: _update(mapper, values, where, returns=returns))
+    if (await plans.send(plan, form, writes=mapper.local_table))[1] != 1:
+        return False
+    _settle(mapper, entity, values)
+    return True
+
+
+async def delete(plans: Plans, model: type[Any], key: tuple[Any, ...]) -> bool:
+    """
+    Delete the row with a key.
+
+    Returns:
+        Whether there was one.
+
+    Raises:
+        UnplannableError: SQLAlchemy has to do it.
+    """
+    mapper: Any = sa.inspect(model)
+    _require(plans, mapper)
+    if is_soft_delete(model):
+        raise UnplannableError("rows are marked instead of deleted")
+    for relationship in mapper.relationships:
+        if relationship.direction is not RelationshipDirection.MANYTOONE or (
+            relationship.cascade.delete
+        ):
+            raise UnplannableError(f"{relationship} may have to go along")
+    where = dict(zip((column.key for column in mapper.primary_key), key, strict=True))
+    form = Form(mapper.class_, "delete")
+    form.parameters = [Given(value, KEY + name) for name, value in where.items()]
+    returns = plans.executor.dialect.name == "sqlite"
+    plan = plans.plan(form, lambda: _delete(mapper, where, returns=returns))
+    return (await plans.send(plan, form, writes=mapper.local_table))[1] > 0
+
+
+def _require(plans: Plans, mapper: Mapper[Any]) -> None:
+    reason = write_obstacle(mapper) or plans.executor.obstacle(writes=True)
+    if has_hooks(mapper.class_):
+        reason = f"{mapper.class_.__name__} has hooks"
+    if history_table(mapper) is not None:
+        reason = f"{mapper.class_.__name__} keeps its history"
+    if reason is not None:
+        raise UnplannableError(reason)
+
+
+def _values(mapper: Any, held: Mapping[str, Any]) -> dict[str, Any]:
+    """Give what a new row gets, by the columns' keys."""
+    _require_columns_only(mapper, held)
+    values: dict[str, Any] = {}
+    for column in mapper.local_table.c:
+        value = held.get(_name(mapper, column))
+        if value is None and column.default is not None:
+            value = _made_by(column.default)
+        if _is_sql(value):
+            raise UnplannableError("a value is an expression of SQL")
+        is_given = value is not None or column.type.should_evaluate_none
+        if is_given or not _is_made(mapper, column):
+            values[column.key] = value
+    if mapper.version_id_col is not None and mapper.version_id_generator is not False:
+        values[mapper.version_id_col.key] = mapper.version_id_generator(None)
+    return values
+
+
+def _changes(mapper: Any, state: Any) -> dict[str, Any]:
+    """Give what a row is set to, by the columns' keys."""
+    _require_columns_only(mapper, state.committed_state)
+    values: dict[str, Any] = {}
+    for name, before in state.committed_state.items():
+        (column,) = mapper.column_attrs[name].columns
+        value = state.dict.get(name)
+        if column.primary_key or name not in state.dict or _is_sql(value):
+            raise UnplannableError("its key changes, or a value is an expression of SQL")
+        if not column.type.compare_values(before, value):
+            values[column.key] = value
+    if mapper.version_id_col is not None and mapper.version_id_col.key in values:
+        raise UnplannableError("its version was set by hand")
+    if not values:
+        raise UnplannableError("nothing was changed")
+    for column in mapper.local_table.c:
+        is_due = column.onupdate is not None and column is not mapper.version_id_col
+        if is_due and column.key not in values:
+            values[column.key] = _made_by(column.onupdate)
+    if mapper.version_id_col is not None:
+        before = state.dict[_name(mapper, mapper.version_id_col)]
+        values[mapper.version_id_col.key] = mapper.version_id_generator(before)
+    return values
+
+
+def _require_columns_only(mapper: Any, held: Mapping[str, Any]) -> None:
+    for name in held.keys() & mapper.relationships.keys():
+        if held[name]:
+            raise UnplannableError(f"{mapper.class_.__name__}.{name} was set")
+
+
+def _made_by(default: Any) -> Any:
+    """Make a default; one that looks at the row or is SQL is left to SQLAlchemy."""
+    if default.is_scalar:
+        return default.arg
+    if default.is_callable and _takes_nothing(default.arg):
+        return default.arg(None)
+    raise UnplannableError("a default looks at the row, or is an expression of SQL")
+
+
+def _takes_nothing(function: Any) -> bool:
+    # SQLAlchemy wraps a function without parameters in one that takes the context.
+    wrapped = getattr(function, "__wrapped__", None)
+    if wrapped is None:
+        return False
+    try:
+        return not python_inspect.signature(wrapped).parameters
+    except ValueError:  # of a builtin
+        return True
+
+
+def _is_made(mapper: Any, column: Any) -> bool:
+    """Whether the database makes a value of its own where none is given."""
+    return column.server_default is not None or (column is mapper.local_table.autoincrement_column)
+
+
+def _is_sql(value: Any) -> bool:
+    return isinstance(value, sa.ClauseElement) or hasattr(value, "__clause_element__")
+
+
+def _name(mapper: Any, column: Any) -> str:
+    return str(mapper.get_property_by_column(column).key)
+
+
+def _bound(table: Any, values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {key: sa.bindparam(prefix + key, type_=table.c[key].type) for key in values}
+
+
+def _insert(mapper: Any, values: Mapping[str, Any], filled: Any) -> tuple[Any, Shape]:
+    table = mapper.local_table
+    statement = sa.insert(table).values(_bound(table, values, VALUE))
+    if filled:
+        statement = statement.returning(*filled)
+    names = tuple(column.key for column in filled)
+    return statement, Shape("tuples", names, tuple(column.type for column in filled))
+
+
+def _update(
+    mapper: Any, values: Mapping[str, Any], where: Mapping[str, Any], *, returns: bool
+) -> tuple[Any, Shape]:
+    table = mapper.local_table
+    statement = sa.update(table).values(_bound(table, values, VALUE))
+    return _at_key(mapper, statement, where, returns=returns)
+
+
+def _delete(mapper: Any, where: Mapping[str, Any], *, returns: bool) -> tuple[Any, Shape]:
+    return _at_key(mapper, sa.delete(mapper.local_table), where, returns=returns)
+
+
+def _at_key(
+    mapper: Any, statement: Any, where: Mapping[str, Any], *, returns: bool
+) -> tuple[Any, Shape]:
+    table = mapper.local_table
+    for key, parameter in _bound(table, where, KEY).items():
+        statement = statement.where(table.c[key] == parameter)
+    if returns:  # how SQLite tells the number of rows along with them
+        statement = statement.returning(*mapper.primary_key)
+    return statement, Shape("tuples", (), ())
+
+
+def _settle(mapper: Any, entity: Any, values: Mapping[str, Any]) -> None:
+    """Leave an object as a session that stored it would leave it."""
+    state: Any = sa.inspect(entity)
+    table = mapper.local_table
+    given = state.dict
+    for key, value in values.items():
+        name = _name(mapper, table.c[key])
+        if value is not None or name in given:
+            given[name] = value
+    state.key = mapper.identity_key_from_primary_key(
+        [given[_name(mapper, column)] for column in mapper.primary_key]
+    )
+    state._commit_all(given)  # noqa: SLF001

@@ -1,0 +1,114 @@
+"""
+Comparisons of a column with a value, by name: what most filters consist of.
+
+SQLAlchemy's expression is built only when a statement needs it. On the short way none does, once
+the statement is known: its name, its operator and the value's type tell which one it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import uuid
+import weakref
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
+
+from andamios.queries.fields import mapper_of
+from andamios.queries.operators import COMPARISONS, OPERATORS, SYNONYMS
+from andamios.queries.values import checked
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable
+
+__all__ = ["Comparison", "comparison", "expression_of"]
+
+PLAIN = {
+    *(str, int, float, bool, bytes, Decimal, uuid.UUID),
+    *(dt.datetime, dt.date, dt.time, dt.timedelta),
+}
+"""Types of values that are one value to every column."""
+
+Known = dict[str, tuple[Any, str] | None]
+
+_known: weakref.WeakKeyDictionary[type[Any], Known] = weakref.WeakKeyDictionary()
+
+
+class Comparison:
+    """
+    A condition, of which there is no expression yet.
+
+    Args:
+        attribute: The column.
+        operator: ``eq``, ``ne``, ``lt``, ``le``, ``gt`` or ``ge``.
+        value: What it is compared with, checked.
+    """
+
+    __slots__ = ("_expression", "attribute", "effective_value", "operator")
+
+    def __init__(self, attribute: Any, operator: str, value: Any) -> None:
+        self.attribute = attribute
+        self.operator = operator
+        self.effective_value = value
+        self._expression: Any = None
+
+    @property
+    def form(self) -> Hashable:
+        """What tells it from other comparisons but for its value."""
+        return self.attribute.key, self.operator, type(self.effective_value)
+
+    @property
+    def expression(self) -> Any:
+        """SQLAlchemy's expression."""
+        if self._expression is None:
+            self._expression = OPERATORS[self.operator](self.attribute, self.effective_value)
+        return self._expression
+
+    @property
+    def key(self) -> str:
+        """The name of the expression's parameter."""
+        return str(self.expression.right.key)
+
+
+def comparison(model: type[Any], name: str, value: Any) -> Comparison | None:
+    """
+    Give the comparison that an entry of a dict stands for, or None if it is something else.
+
+    Raises:
+        DataError: The value does not fit the column.
+    """
+    if type(value) not in PLAIN and not isinstance(value, enum.Enum):
+        return None
+    known = _known.get(model)
+    if known is None:
+        known = _known.setdefault(model, {})
+    if name not in known:
+        known[name] = _read(model, name)
+    found = known[name]
+    if found is None:
+        return None
+    attribute, operator = found
+    return Comparison(attribute, operator, checked(attribute, value))
+
+
+def expression_of(condition: Any) -> Any:
+    """Give the expression of a condition."""
+    return condition.expression if isinstance(condition, Comparison) else condition
+
+
+def _read(model: type[Any], name: str) -> tuple[Any, str] | None:
+    field, _, operator = name.rpartition("__")
+    columns = mapper_of(model).column_attrs
+    if name in columns:
+        field, operator = name, "eq"
+    operator = SYNONYMS.get(operator, operator)
+    if field not in columns or operator not in COMPARISONS:
+        return None
+    attribute = getattr(model, field)
+    is_plain = isinstance(attribute, InstrumentedAttribute) and isinstance(
+        attribute.property, ColumnProperty
+    )
+    return (attribute, operator) if is_plain and not isinstance(attribute.type, sa.JSON) else None
