@@ -66,6 +66,7 @@ from andamios.queries import (
     Page,
     QueryBuilder,
     QueryOptimizer,
+    QueryPath,
     QueryPlan,
 )
 from andamios.repositories import (
@@ -122,6 +123,7 @@ __all__ = [
     "QueryBuilder",
     "QueryError",
     "QueryOptimizer",
+    "QueryPath",
     "QueryPlan",
     "ReadOnlyError",
     "ReadOnlyRepository",

@@ -157,7 +157,7 @@ class AndamiosEngine:
             options |= self._isolation(isolation)
         engine = self._async_engine
         bind = engine.execution_options(**options) if options else engine
-        return SessionManager(bind, is_current=is_current)
+        return SessionManager(bind, is_current=is_current, engine=self)
 
     def _isolation(self, level: str) -> dict[str, str]:
         level = level.upper().replace("_", " ")

@@ -131,13 +131,19 @@ class Hooks:
             rows: As in :class:`QueryFinished`.
             error: As in :class:`QueryFinished`.
         """
-        if self._listeners.get(QueryFinished):
-            took = time.perf_counter() - began
-            self.announce(QueryFinished(statement, took, rows, error))
+        self.finished_within(statement, began, rows=rows, error=error)
         if self._listeners.get(TransactionEnded):
             took = time.perf_counter() - began
             outcome: Outcome = "rolled back" if error else "committed"
             self.announce(TransactionEnded(next(self._numbers), outcome, took))
+
+    def finished_within(
+        self, statement: str, began: float, *, rows: int | None = None, error: str | None = None
+    ) -> None:
+        """Tell of a statement inside a transaction, with what :meth:`finished_alone` takes."""
+        if self._listeners.get(QueryFinished):
+            took = time.perf_counter() - began
+            self.announce(QueryFinished(statement, took, rows, error))
 
     def transaction_of(self, connection: Connection) -> int | None:
         """

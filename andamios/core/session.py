@@ -23,9 +23,12 @@ from andamios.errors import NotFoundError, SessionTaskError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
     from types import TracebackType
 
-__all__ = ["AsyncSession", "Session", "SessionManager"]
+    from andamios.core.engine import AndamiosEngine
+
+__all__ = ["AsyncSession", "Session", "SessionManager", "engine_of", "in_use"]
 
 
 class Session(sa_orm.Session):
@@ -99,9 +102,11 @@ class AsyncSession(sa_asyncio.AsyncSession):
         self._user: asyncio.Task[Any] | None = None
         self._idle: asyncio.Event | None = None
         self._owned_engine: sa_asyncio.AsyncEngine | None = None
+        self._engine: Any = None
         super().__init__(bind=self._resolve(bind), **{"expire_on_commit": False} | options)
 
     def _resolve(self, bind: Any) -> Any:
+        self._engine = bind if hasattr(bind, "async_engine") else None
         if isinstance(bind, str | URL):
             bind = self._owned_engine = create_engine(make_url(bind), {})
         return getattr(bind, "async_engine", bind)
@@ -163,6 +168,22 @@ class AsyncSession(sa_asyncio.AsyncSession):
                 self._idle = None
 
 
+def in_use(session: AsyncSession) -> AbstractContextManager[None]:
+    """
+    Keep other tasks out of a session while the block runs.
+
+    Raises:
+        SessionTaskError: Another task is in it.
+    """
+    return session._in_use()  # noqa: SLF001  of this module
+
+
+def engine_of(session: sa_asyncio.AsyncSession) -> AndamiosEngine | None:
+    """Give the engine of Andamios that a session was opened from, if it was and has no other."""
+    engine: AndamiosEngine | None = getattr(session, "_engine", None)
+    return engine
+
+
 class SessionTransaction(sa_asyncio.AsyncSessionTransaction):
     """What ``session.begin()`` and ``begin_nested()`` give: its end writes, and may fail."""
 
@@ -205,6 +226,7 @@ class SessionManager:
     Args:
         bind: SQLAlchemy's asynchronous engine or connection.
         is_current: Whether it is.
+        engine: The engine of Andamios that it belongs to.
 
     Example:
         >>> import andamios
@@ -222,8 +244,10 @@ class SessionManager:
         bind: sa_asyncio.AsyncEngine | sa_asyncio.AsyncConnection,
         *,
         is_current: bool = True,
+        engine: AndamiosEngine | None = None,
     ) -> None:
         self._bind = bind
+        self._engine = engine
         self._is_current = is_current
         self._session: AsyncSession | None = None
         self._entry: Any = None
@@ -235,6 +259,7 @@ class SessionManager:
             )
         # A session that is used after its block would begin a transaction nobody ends.
         self._session = AsyncSession(self._bind, close_resets_only=False)
+        self._session._engine = self._engine  # noqa: SLF001  of this module
         if self._is_current:
             self._entry = current.enter(self._session)
         return self._session
@@ -253,5 +278,12 @@ class SessionManager:
             if kind is None:
                 await session.commit()
         finally:
-            # In a task of its own: a cancellation must not stop the connection's return.
-            await asyncio.shield(asyncio.ensure_future(session.close()))
+            await _closed(session)
+
+
+async def _closed(session: AsyncSession) -> None:
+    if session.sync_session.in_transaction():
+        # In a task of its own: a cancellation must not stop the connection's return.
+        await asyncio.shield(asyncio.ensure_future(session.close()))
+    else:
+        session.sync_session.close()  # which has nothing to wait for

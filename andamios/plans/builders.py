@@ -24,8 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Kind", "Shape", "builder"]
 
-Kind = Literal["objects", "dicts", "rows", "tuples", "scalars"]
-"""What rows become: objects, dicts, rows of SQLAlchemy, tuples, or the first column alone."""
+Kind = Literal["objects", "members", "dicts", "rows", "tuples", "scalars"]
+"""
+What rows become: objects of no session; dicts, from which a session makes its members, or
+which are wanted as such; rows of SQLAlchemy; tuples; or the first column alone.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +108,7 @@ def _scalar(_shape: Shape, values: list[str], _names: dict[str, Any]) -> str:
 
 MAKERS: dict[str, Callable[[Shape, list[str], dict[str, Any]], str]] = {
     "objects": _dict,
+    "members": _dict,
     "dicts": _dict,
     "rows": _row,
     "tuples": _tuple,

@@ -30,9 +30,9 @@ Of an INSERT without rows the last is the key that MySQL gave to the new one.
 class Driver(Protocol):
     """What is asked of a driver; connections are SQLAlchemy's, as they lie in its pool."""
 
-    async def run(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+    async def read(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """
-        Run a statement, which commits by itself unless a transaction was begun.
+        Run a statement that reads, as a transaction by itself.
 
         Args:
             connection: Of a pool of SQLAlchemy's.
@@ -42,6 +42,9 @@ class Driver(Protocol):
 
     async def write(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run a statement that writes, likewise."""
+
+    async def join(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run a statement in the transaction that SQLAlchemy began, or is about to."""
 
     def codes(self, description: Any) -> tuple[Any, ...] | None:
         """Give the database's codes of the types that an answer has."""
@@ -56,7 +59,7 @@ class AsyncpgDriver:
     def __init__(self, dialect: Any) -> None:
         self._dialect = dialect
 
-    async def run(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+    async def read(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run it prepared, by SQLAlchemy's cache of prepared statements."""
         adapter = connection.dbapi_connection
         statement, attributes = await adapter._prepare(  # noqa: SLF001
@@ -66,7 +69,14 @@ class AsyncpgDriver:
         rows = await statement.fetch(*values)
         return rows, _count(statement.get_statusmsg()), attributes
 
-    write = run
+    write = read
+
+    async def join(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Begin, which SQLAlchemy's adapter leaves to the first statement, and run it."""
+        adapter = connection.dbapi_connection
+        if adapter._transaction is None:  # noqa: SLF001
+            await adapter._start_transaction()  # noqa: SLF001
+        return await self.read(connection, sql, values)
 
     def codes(self, description: Any) -> tuple[Any, ...] | None:
         """Give the object ids of the types."""
@@ -87,9 +97,13 @@ class AiosqliteDriver:
     def __init__(self, dialect: Any) -> None:
         self._writer = writer_of(dialect)
 
-    async def run(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+    async def read(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run it and fetch everything."""
         self._writer.refuse_twice(read_only=True)
+        return await self.join(connection, sql, values)
+
+    async def join(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run it and fetch everything."""
         rows = await connection.driver_connection.execute_fetchall(sql, values)
         return rows, len(rows), None
 
@@ -101,8 +115,7 @@ class AiosqliteDriver:
             if connection.info.get(QUERY_ONLY):
                 await driver.execute_fetchall("PRAGMA query_only=OFF")
                 connection.info[QUERY_ONLY] = False
-            rows = await driver.execute_fetchall(sql, values)
-        return rows, len(rows), None
+            return await self.join(connection, sql, values)
 
     def codes(self, _description: Any) -> tuple[Any, ...] | None:
         """Give nothing, since SQLite tells no types."""
@@ -119,18 +132,22 @@ class MySQLDriver:
     def __init__(self, dialect: Any) -> None:
         self._dialect = dialect
 
-    async def run(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
-        """Run it, in autocommit unless a transaction was begun."""
+    async def read(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run it in autocommit, which stays on until a transaction begins."""
         driver = connection.driver_connection
         if not driver.get_autocommit():
             await driver.autocommit(True)  # noqa: FBT003  its signature
-        async with driver.cursor() as cursor:
+        return await self.join(connection, sql, values)
+
+    write = read
+
+    async def join(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
+        """Run it and fetch everything."""
+        async with connection.driver_connection.cursor() as cursor:
             await cursor.execute(sql, values)
             if cursor.description is None:
                 return (), cursor.rowcount, cursor.lastrowid
             return await cursor.fetchall(), cursor.rowcount, cursor.description
-
-    write = run
 
     def codes(self, description: Any) -> tuple[Any, ...] | None:
         """Give the numbers of the types."""

@@ -25,12 +25,12 @@ from andamios.errors import CommitOutcomeUnknownError, ConnectionFailedError
 from andamios.plans.drivers import driver_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from sqlalchemy import Table
 
     from andamios.core.engine import AndamiosEngine
-    from andamios.plans.drivers import Answer
+    from andamios.plans.drivers import Answer, Driver
 
 __all__ = ["Executor"]
 
@@ -48,21 +48,33 @@ class Executor:
         self._hooks = engine.hooks
         self.dialect = self._sync_engine.dialect
         self.driver = driver_of(self.dialect)
+        self._lasting = next(_lasting_obstacles(self.driver, self._sync_engine), None)
 
     def obstacle(self, *, writes: bool) -> str | None:
         """Say what is in the way of every statement of the engine, or of its writes."""
         engine = self._sync_engine
-        if self.driver is None:
-            return f"the driver {self.dialect.driver} is not known to the short way"
+        if self._lasting is not None:
+            return self._lasting
         if is_every_statement_seen():
             return "somebody wants to see every statement of this block"
         if not isinstance(engine.pool, LivePool):
             return f"the pool is a {type(engine.pool).__name__}"
-        if engine.get_execution_options():
-            return "the engine has execution options"
         if (name := stranger_to_statements(engine, writes=writes)) is not None:
             return f"somebody listens to {name}"
         return None
+
+    def connects_without_io(self) -> bool:
+        """Whether a session could take a connection and begin without waiting for anything."""
+        engine = self._sync_engine
+        return bool(
+            self.dialect.name == "postgresql"
+            and engine.pool.is_ready()
+            and stranger_to_pool(engine) is None
+        )
+
+    def finished(self, sql: str, began: float) -> None:
+        """Tell of a statement that was sent inside a transaction."""
+        self._hooks.finished_within(sql, began)
 
     async def run(self, sql: str, values: Sequence[Any], *, writes: Table | None = None) -> Answer:
         """
@@ -78,7 +90,7 @@ class Executor:
             CommitOutcomeUnknownError: The connection was lost during a write.
         """
         assert self.driver is not None
-        send = self.driver.run if writes is None else self.driver.write
+        send = self.driver.read if writes is None else self.driver.write
         connection: Any = await self._take()
         began = time.perf_counter()
         try:
@@ -135,6 +147,16 @@ class Executor:
                 code=found.code,
             )
         return found or error
+
+
+def _lasting_obstacles(driver: Driver | None, engine: Any) -> Iterator[str]:
+    dialect = engine.dialect
+    if driver is None:
+        yield f"the driver {dialect.driver} is not known to the short way"
+    if engine.get_execution_options():
+        yield "the engine has execution options"
+    if dialect._on_connect_isolation_level not in {None, "AUTOCOMMIT"}:  # noqa: SLF001
+        yield "the engine has an isolation level"
 
 
 def _adapted(connection: Any, error: Exception) -> Exception:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Mapper
 
-__all__ = ["load_obstacle", "session_obstacle", "write_obstacle"]
+__all__ = ["listeners_obstacle", "load_obstacle", "session_obstacle", "write_obstacle"]
 
 OURS: tuple[ModuleType, ...] = (mixins, recording, soft_delete)
 """Who listens to sessions from here; imported before anybody is counted."""
@@ -78,8 +78,17 @@ def write_obstacle(mapper: Mapper[Any]) -> str | None:
 
 def session_obstacle(*, writes: bool) -> str | None:
     """Say who listens to all sessions and has to see everything, or None if nobody does."""
+    return _obstacle_of(_heard, writes=writes)
+
+
+def listeners_obstacle(session: Session, *, writes: bool) -> str | None:
+    """Say who listens to a session and has to see everything, or None if nobody does."""
+    return _obstacle_of(session.dispatch, writes=writes)
+
+
+def _obstacle_of(dispatch: Any, *, writes: bool) -> str | None:
     for name in WRITE_EVENTS if writes else READ_EVENTS:
-        if len(getattr(_heard, name)) != _ours[name]:
+        if len(getattr(dispatch, name)) != _ours[name]:
             return f"somebody listens to {name} of sessions"
     return None
 

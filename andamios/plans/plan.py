@@ -57,6 +57,7 @@ class Plan:
         self._compiled = compiled if compiled.post_compile_params else None
         self._keys = [parameter.key for parameter in parameters]
         self._places = _places(compiled, self._keys)
+        self.mapper = shape.mapper
         self._description: Any = self  # of no answer yet
         self._build: Any = None
         self._builders: dict[Any, Any] = {}

@@ -21,7 +21,7 @@ from sqlalchemy import inspect
 
 from andamios.models.base import BaseModel
 
-__all__ = ["STATE", "has_late_state", "new_state"]
+__all__ = ["STATE", "has_late_state", "names_of", "new_state"]
 
 STATE = "_sa_instance_state"
 """Where SQLAlchemy keeps the state of an object."""
@@ -35,7 +35,7 @@ def new_state(mapper: Any, entity: object) -> Any:
     """Make the state of an object that was loaded and belongs to no session."""
     values = entity.__dict__
     state = mapper.class_manager._state_constructor(entity, mapper.class_manager)  # noqa: SLF001
-    keys = _names_of(mapper)[1]
+    keys = names_of(mapper)[1]
     state.key = mapper.identity_key_from_primary_key([values[key] for key in keys])
     values[STATE] = state
     return state
@@ -59,12 +59,13 @@ class LateState:
         values = getattr(entity, "__dict__", None)
         if values:
             mapper = inspect(model, raiseerr=False)
-            if mapper is not None and values.keys() >= _names_of(mapper)[0]:
+            if mapper is not None and values.keys() >= names_of(mapper)[0]:
                 return new_state(mapper, entity)
         raise AttributeError(STATE)
 
 
-def _names_of(mapper: Any) -> tuple[frozenset[str], tuple[str, ...]]:
+def names_of(mapper: Any) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Give the names of the attributes that are columns, and of those that are the key."""
     found = _names.get(mapper.class_)
     if found is None:
         columns = frozenset(attribute.key for attribute in mapper.column_attrs)

@@ -6,6 +6,7 @@ from andamios.queries.indexes.suggestion import IndexProof, IndexSuggestion
 from andamios.queries.optimizer import QueryOptimizer
 from andamios.queries.pages import CursorPage, Page
 from andamios.queries.planning.plan import QueryPlan
+from andamios.queries.short import QueryPath
 from andamios.queries.watching import RepeatedQuery, Watch
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Page",
     "QueryBuilder",
     "QueryOptimizer",
+    "QueryPath",
     "QueryPlan",
     "RepeatedQuery",
     "Watch",

@@ -35,7 +35,7 @@ from andamios.queries.scope import (
     write_scope,
 )
 from andamios.queries.shapes import models_of, shape_of
-from andamios.queries.short import reader_for
+from andamios.queries.short import path_of, reader_for
 from andamios.queries.spec import Join, Lock, QuerySpec
 from andamios.queries.values import is_expression, whole_number
 
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from andamios.queries.pages import CursorPage, Page
     from andamios.queries.planning.plan import QueryPlan
     from andamios.queries.scope import Bind
+    from andamios.queries.short import QueryPath
 
 __all__ = ["QueryBuilder"]
 
@@ -390,6 +391,15 @@ class QueryBuilder(Generic[T]):
             return await explain(session, statement, analyze=analyze)
 
         return await self._read(ask)
+
+    def explain_path(self) -> QueryPath:
+        """
+        Say whether ``execute`` takes the short way to the driver, and if not, why.
+
+        Example:
+            ``print(query.explain_path())`` prints ``the long way, since it locks rows``.
+        """
+        return path_of(self._bind, self._spec)
 
     def statement(self) -> sa.Select[Any]:
         """Give SQLAlchemy's ``Select``, for what the builder has no word for."""

@@ -88,10 +88,10 @@ async def exists(source: Source, spec: QuerySpec) -> bool:
 
 async def as_dicts(source: Source, spec: QuerySpec) -> list[dict[str, Any]]:
     """Give results as dicts: of an object its columns, of a row its parts."""
-    if not spec.gives_rows and not spec.flat:
-        spec = replace(spec, flat=tuple(loaded_columns(spec.model)))
     if isinstance(source, ShortReader):
         return await source.dicts(spec)
+    if not spec.gives_rows and not spec.flat:
+        spec = replace(spec, flat=tuple(loaded_columns(spec.model)))
     result = await source.execute(executed(spec, dialect_of(source, spec)))
     return [dict(row) for row in result.mappings()]
 

@@ -6,7 +6,7 @@ See :mod:`andamios.plans`. What is asked here is what the ends of ``reading`` as
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -18,33 +18,57 @@ from andamios.plans.builders import Kind, Shape
 from andamios.plans.cache import plans_of
 from andamios.plans.forms import Form, Given, UnplannableError
 from andamios.plans.objects import load_obstacle, session_obstacle
+from andamios.plans.sessions import SessionPlans, plans_in
 from andamios.queries.comparisons import Comparison
 from andamios.queries.compose import counted, executed, found
 from andamios.queries.fields import element_of, key_attributes, loaded_columns, mapper_of
+from andamios.queries.scope import given_session
 from andamios.queries.spec import QuerySpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from andamios.plans.cache import Plans
+    from andamios.plans.plan import Plan
     from andamios.queries.scope import Bind
 
     Compose = Callable[[QuerySpec, str], sa.Select[Any]]
 
-__all__ = ["ShortReader", "key_spec", "obstacle", "reader_for"]
+__all__ = ["QueryPath", "ShortReader", "obstacle", "path_of", "reader_for"]
 
 
 def reader_for(bind: Bind, spec: QuerySpec) -> ShortReader | None:
     """Give what answers a query on the short way, or None if it has to take the long one."""
-    if isinstance(bind, AndamiosEngine) and obstacle(bind, spec) is None:
-        return ShortReader(plans_of(bind))
-    return None
+    found = _reader(bind, spec)
+    return found if isinstance(found, ShortReader) else None
 
 
-def key_spec(model: type[Any], key: tuple[Any, ...]) -> QuerySpec:
-    """Give the query that finds a row by its key, whose parts were checked."""
-    pairs = zip(key_attributes(model), key, strict=True)
-    return QuerySpec(model, where=tuple(Comparison(each, "eq", part) for each, part in pairs))
+@dataclass(frozen=True, slots=True)
+class QueryPath:
+    """
+    Which way a query takes to the database.
+
+    Args:
+        is_short: Straight to the driver, or through SQLAlchemy's execution.
+        reason: Why not the short one.
+
+    Example:
+        >>> from andamios.queries.short import QueryPath
+        >>> print(QueryPath(is_short=False, reason="it locks rows"))
+        the long way, since it locks rows
+    """
+
+    is_short: bool
+    reason: str | None = None
+
+    def __str__(self) -> str:
+        return "the short way" if self.is_short else f"the long way, since {self.reason}"
+
+
+def path_of(bind: Bind, spec: QuerySpec) -> QueryPath:
+    """Say which way a query takes."""
+    reason = obstacle(bind, spec)
+    return QueryPath(is_short=reason is None, reason=reason)
 
 
 def obstacle(bind: Bind, spec: QuerySpec) -> str | None:
@@ -54,40 +78,66 @@ def obstacle(bind: Bind, spec: QuerySpec) -> str | None:
     Returns:
         The reason, to be read behind "since"; None if nothing is in the way.
     """
-    if not isinstance(bind, AndamiosEngine):
-        return "it works in a session"
+    found = _reader(bind, spec)
+    if isinstance(found, str):
+        return found
+    try:
+        found.plan(spec)
+    except UnplannableError as error:
+        return str(error)
+    return None
+
+
+def _reader(bind: Bind, spec: QuerySpec) -> ShortReader | str:
+    """Give what answers a query on the short way, or say what is in the way."""
     if spec.lock is not None:
         return "it locks rows"
     if spec.loads and not spec.gives_rows:
         return "it loads relationships"
     if not spec.gives_rows and (reason := load_obstacle(mapper_of(spec.model))) is not None:
         return reason
-    return plans_of(bind).executor.obstacle(writes=False) or session_obstacle(writes=False)
+    if not isinstance(bind, AndamiosEngine):
+        inside = plans_in(given_session(bind))
+        return inside if isinstance(inside, str) else ShortReader(inside, "members")
+    plans = plans_of(bind)
+    reason = plans.executor.obstacle(writes=False) or session_obstacle(writes=False)
+    return reason or ShortReader(plans, "objects")
 
 
 class ShortReader:
     """
-    Answers queries of an engine without a session.
+    Answers queries without SQLAlchemy's execution.
 
     Args:
-        plans: Of the engine.
+        plans: Those of an engine, or of a session.
+        objects: What rows become that are to be objects.
     """
 
-    __slots__ = ("_plans",)
+    __slots__ = ("_objects", "_plans")
 
-    def __init__(self, plans: Plans) -> None:
+    def __init__(self, plans: Plans | SessionPlans, objects: Kind) -> None:
         self._plans = plans
+        self._objects = objects
 
     async def results(self, spec: QuerySpec) -> list[Any]:
         """Give everything that a query finds, objects or rows."""
         if spec.gives_rows:
             return await self._run(spec, "rows", executed)
-        flat = tuple(loaded_columns(spec.model))
-        return await self._run(spec, "objects", lambda s, d: executed(replace(s, flat=flat), d))
+        return await self._run(spec, self._objects, _flat)
+
+    async def get(self, model: type[Any], key: tuple[Any, ...]) -> Any:
+        """Give the object with a key, whose parts were checked, or None."""
+        if isinstance(self._plans, SessionPlans):
+            held = self._plans.held(mapper_of(model), key)
+            if held is not None:
+                return held
+        results = await self.results(key_spec(model, key))
+        return results[0] if results else None
 
     async def dicts(self, spec: QuerySpec) -> list[Any]:
         """Give what a query finds as dicts."""
-        return await self._run(spec, "dicts", executed)
+        is_whole = not (spec.gives_rows or spec.flat)
+        return await self._run(spec, "dicts", _flat if is_whole else executed)
 
     async def count(self, spec: QuerySpec) -> int:
         """Count what a query finds."""
@@ -98,15 +148,42 @@ class ShortReader:
         return bool((await self._run(spec, "scalars", found))[0])
 
     async def _run(self, spec: QuerySpec, kind: Kind, compose: Compose) -> list[Any]:
-        form, plans = _form(spec, kind, compose), self._plans
-        plan = plans.plan(form, lambda: _planned(spec, kind, compose, plans, form))
+        plans = self._plans
+        form, plan = self._planned(spec, kind, compose)
         try:
             return await plans.results(plan, form)
         except ConnectionFailedError as error:
             # As every read that stands alone: once more, on a fresh connection.
-            if error.statement is None:
+            if error.statement is None or isinstance(plans, SessionPlans):
                 raise
         return await plans.results(plan, form)
+
+    def plan(self, spec: QuerySpec) -> None:
+        """
+        Make the plan of what a query finds.
+
+        Raises:
+            UnplannableError: There can be none.
+        """
+        if spec.gives_rows:
+            self._planned(spec, "rows", executed)
+        else:
+            self._planned(spec, self._objects, _flat)
+
+    def _planned(self, spec: QuerySpec, kind: Kind, compose: Compose) -> tuple[Form, Plan]:
+        form, plans = _form(spec, kind, compose), self._plans
+        return form, plans.plan(form, lambda: _planned(spec, kind, compose, plans, form))
+
+
+def key_spec(model: type[Any], key: tuple[Any, ...]) -> QuerySpec:
+    """Give the query that finds a row by its key, whose parts were checked."""
+    pairs = zip(key_attributes(model), key, strict=True)
+    return QuerySpec(model, where=tuple(Comparison(each, "eq", part) for each, part in pairs))
+
+
+def _flat(spec: QuerySpec, dialect: str) -> sa.Select[Any]:
+    """Build the SELECT of an object's columns."""
+    return executed(replace(spec, flat=tuple(loaded_columns(spec.model))), dialect)
 
 
 def _form(spec: QuerySpec, kind: Kind, compose: Compose) -> Form:
@@ -127,7 +204,7 @@ def _form(spec: QuerySpec, kind: Kind, compose: Compose) -> Form:
 
 
 def _planned(
-    spec: QuerySpec, kind: Kind, compose: Compose, plans: Plans, form: Form
+    spec: QuerySpec, kind: Kind, compose: Compose, plans: Plans | SessionPlans, form: Form
 ) -> tuple[sa.Select[Any], Shape]:
     """Build the statement of a form, whose limit and offset are parameters too."""
     numbers: dict[str, Any] = {
@@ -140,7 +217,7 @@ def _planned(
         statement = statement.options(only_unmarked)
     columns = statement.selected_columns
     types = tuple(column.type for column in columns)
-    if kind == "objects":
+    if kind in {"objects", "members"}:
         names = tuple(column.key for column in loaded_columns(spec.model))
         return statement, Shape(kind, names, types, mapper=mapper_of(spec.model))
     aliases = _aliases(spec, columns) if kind == "rows" else ()

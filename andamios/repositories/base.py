@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from andamios.core.engine import AndamiosEngine
 from andamios.errors import ConfigurationError
@@ -14,7 +14,8 @@ from andamios.plans.forms import UnplannableError
 from andamios.queries.builder import QueryBuilder
 from andamios.queries.fields import key_condition, mapper_of
 from andamios.queries.scope import read, write_scope
-from andamios.queries.short import key_spec, reader_for
+from andamios.queries.short import reader_for
+from andamios.queries.spec import QuerySpec
 from andamios.repositories import reading, removing, saving
 from andamios.repositories.keeping import kept_on_failure
 
@@ -142,9 +143,9 @@ class BaseRepository(IRepository[T]):
         if listed(load):
             condition = key_condition(self.model, [key])
             return await self._selection(condition, load=load).one_or_none()
-        if (short := reader_for(self._bind, spec := key_spec(self.model, key))) is not None:
-            found = await short.results(spec)
-            return found[0] if found else None
+        if (short := reader_for(self._bind, QuerySpec(self.model))) is not None:
+            with suppress(UnplannableError):
+                return cast("T | None", await short.get(self.model, key))
         return await read(
             self._bind, self.model, lambda session: reading.get(session, self.model, key)
         )

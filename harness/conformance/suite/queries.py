@@ -107,6 +107,16 @@ class TestEnds(WithAuthors):
         assert "Ana" not in query.to_sql()
         assert "conformance_author" in tables
 
+    @pytest.mark.isolation("committing")
+    @pytest.mark.capability("queries: the short way to the driver")
+    async def test_explain_path(self, engine: AndamiosEngine, authors: Query) -> None:
+        """A query tells which way it takes, and why it has to take the long one."""
+        alone = QueryBuilder(ConformanceAuthor, engine)
+        locking = str(authors.for_update().explain_path())
+
+        assert "the short way" == str(alone.order_by("name").limit(3).explain_path())
+        assert "the long way, since it locks rows" == locking
+
     @pytest.mark.capability("queries: an expression of SQLAlchemy")
     async def test_statement(self, authors: Query, db_session: AsyncSession) -> None:
         """What the builder has no word for goes on from its statement."""

@@ -1,0 +1,162 @@
+"""
+Reading inside a session on the short way: in its transaction, through its identity map.
+
+The statement goes over the connection that the session holds. What it finds becomes what
+SQLAlchemy would make of it: the object that the session has already, or a new one that belongs
+to it. Where SQLAlchemy would do more, such as refreshing an object that has expired, it is asked
+instead.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy.orm.attributes import instance_state
+
+from andamios.core.session import AsyncSession, Session, engine_of, in_use
+from andamios.models.soft_delete import is_soft_delete
+from andamios.plans.cache import plans_of
+from andamios.plans.forms import UnplannableError
+from andamios.plans.objects import listeners_obstacle
+from andamios.plans.states import STATE, names_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy.ext.asyncio as sa_asyncio
+
+    from andamios.plans.cache import Plans
+    from andamios.plans.drivers import Answer
+    from andamios.plans.forms import Form
+    from andamios.plans.plan import Plan
+
+__all__ = ["SessionPlans", "plans_in"]
+
+KNOWN_OPTIONS = {"andamios_read_only", "postgresql_readonly", "isolation_level"}
+"""Options of a connection that change nothing about its statements."""
+
+
+def plans_in(session: sa_asyncio.AsyncSession) -> SessionPlans | str:
+    """Give what runs plans in a session, or say what is in the way."""
+    engine = engine_of(session)
+    if engine is None or not isinstance(session, AsyncSession):
+        return "the session was not opened from an AndamiosEngine"
+    sync: Any = session.sync_session
+    if type(sync) is not Session or not sync.is_active:
+        return "the session is not one of Andamios, or its transaction has failed"
+    plans = plans_of(engine)
+    reason = plans.executor.obstacle(writes=False) or listeners_obstacle(sync, writes=False)
+    return reason or SessionPlans(plans, session)
+
+
+class SessionPlans:
+    """
+    Runs plans on the connection of a session.
+
+    Args:
+        plans: Of its engine.
+        session: The session.
+    """
+
+    __slots__ = ("_plans", "_session", "_sync", "executor")
+
+    def __init__(self, plans: Plans, session: AsyncSession) -> None:
+        self._plans = plans
+        self._session = session
+        self._sync: Any = session.sync_session
+        self.executor = plans.executor
+
+    def plan(self, form: Form, build: Any) -> Plan:
+        """Give the plan of a form, as :class:`Plans` does."""
+        return self._plans.plan(form, build)
+
+    def held(self, mapper: Any, key: tuple[Any, ...]) -> Any:
+        """
+        Give the object with a key that the session has, or None.
+
+        Raises:
+            UnplannableError: SQLAlchemy has to look whether it may be shown.
+        """
+        entity = self._sync.identity_map.get((mapper.base_mapper.class_, key, None))
+        if entity is not None and (instance_state(entity).expired or is_soft_delete(type(entity))):
+            raise UnplannableError("the session has an object that may have to be refreshed")
+        return entity
+
+    async def results(self, plan: Plan, form: Form) -> list[Any]:
+        """
+        Run a plan, and give what its rows become.
+
+        Raises:
+            UnplannableError: SQLAlchemy has to do it.
+        """
+        sql, values = plan.bind(form.parameters)
+        rows, _, description = await self._run(sql, values)
+        driver: Any = self.executor.driver
+        found = plan.build(rows, description, driver)
+        return found if plan.mapper is None else _members(self._sync, plan.mapper, found)
+
+    async def _run(self, sql: str, values: Sequence[Any]) -> Answer:
+        with in_use(self._session):
+            if self._sync.autoflush and not self._sync._is_clean():  # noqa: SLF001
+                await self._session.flush()
+            connection = await self._connection()
+            executor, began = self.executor, time.perf_counter()
+            driver: Any = executor.driver
+            try:
+                answer: Answer = await driver.join(connection.connection, sql, values)
+            except BaseException as error:
+                await self._session.run_sync(_fail, connection, error, sql)
+                raise
+            executor.finished(sql, began)
+            return answer
+
+    async def _connection(self) -> Any:
+        """Give SQLAlchemy's connection, which has begun a transaction."""
+        sync, executor = self._sync, self.executor
+        is_here = sync.in_transaction() and sync._transaction._connections  # noqa: SLF001
+        if is_here or executor.connects_without_io():
+            connection: Any = sync.connection()
+        else:
+            connection = (await self._session.connection()).sync_connection
+        if not connection.get_execution_options().keys() <= KNOWN_OPTIONS:
+            raise UnplannableError("the connection has execution options")
+        return connection
+
+
+def _fail(_sync: Any, connection: Any, error: BaseException, sql: str) -> None:
+    """Let SQLAlchemy do with an error what it does, and raise what it raises."""
+    if isinstance(error, Exception):
+        try:
+            connection.connection.dbapi_connection._handle_exception(error)  # noqa: SLF001
+        except Exception as adapted:  # noqa: BLE001  whatever it makes of it
+            error = adapted
+    connection._handle_dbapi_exception(error, sql, None, None, None)  # noqa: SLF001
+
+
+def _members(sync: Any, mapper: Any, rows: list[dict[str, Any]]) -> list[Any]:
+    """
+    Give the session's objects for rows, making those that it does not have.
+
+    Raises:
+        UnplannableError: One that it has is to be refreshed.
+    """
+    columns, names = names_of(mapper)
+    identity, known = mapper.base_mapper.class_, sync.identity_map
+    keys = [(identity, tuple([values[name] for name in names]), None) for values in rows]
+    for key in keys:
+        entity = known.get(key)
+        if entity is not None and not entity.__dict__.keys() >= columns:
+            raise UnplannableError("the session has an object that is to be refreshed")
+    return [_member(sync, mapper, *pair) for pair in zip(keys, rows, strict=True)]
+
+
+def _member(sync: Any, mapper: Any, key: Any, values: dict[str, Any]) -> Any:
+    entity = sync.identity_map.get(key)
+    if entity is None:
+        entity = mapper.class_manager.new_instance()
+        entity.__dict__.update(values)
+        state = entity.__dict__[STATE]
+        state.key, state.session_id = key, sync.hash_key
+        sync.identity_map._add_unpresent(state, key)  # noqa: SLF001
+    return entity
