@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.speed.results import Measured, Report
+    from benchmarks.speed.scaling import Scaling
 
-__all__ = ["chart", "figure", "save"]
+__all__ = ["chart", "chart_scaling"]
 
 ROW = 0.42
 """Inches for an operation."""
 
 HEAVY = "#c1440e"
+TICKS = (0.5, 0.7, 1, 1.5, 2, 3, 5, 7, 10, 15, 20, 30, 50, 100)
 
 
-def figure(*sizes: Any, **options: Any) -> Any:
+def _figure(*sizes: Any, **options: Any) -> Any:
     """Make a figure that needs no screen, and its axes."""
     mpl.use("Agg")
     mpl.rcParams["svg.hashsalt"] = "andamios"
@@ -33,7 +35,7 @@ def figure(*sizes: Any, **options: Any) -> Any:
     return plt.subplots(*sizes, layout="constrained", **options)
 
 
-def save(drawn: Any, path: Path) -> None:
+def _save(drawn: Any, path: Path) -> None:
     """Write a figure, the same for the same figures."""
     path.parent.mkdir(parents=True, exist_ok=True)
     drawn.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None, dpi=150)
@@ -42,7 +44,7 @@ def save(drawn: Any, path: Path) -> None:
 def chart(report: Report, backend: str, path: Path) -> None:
     """Draw the ratios of one backend."""
     measured = [each for each in report.measured if each.backend == backend]
-    drawn, axes = figure(figsize=(9, 1.6 + ROW * len(measured)))
+    drawn, axes = _figure(figsize=(9, 1.6 + ROW * len(measured)))
     names = [
         name
         for name in (*FLOORS[backend][1:], *SYSTEMS)
@@ -56,13 +58,16 @@ def chart(report: Report, backend: str, path: Path) -> None:
     axes.set_xscale("log")
     axes.set_yticks(range(len(measured)), [OPERATIONS[each.operation].title for each in measured])
     axes.invert_yaxis()
+    least, most = axes.get_xlim()
+    axes.set_xticks([tick for tick in TICKS if least <= tick <= most])
     axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter("")
     axes.set_xlabel(f"time ÷ {FLOORS[backend][0]}'s, median and quartiles, logarithmic")
     axes.set_title(backend)
     axes.grid(axis="x", which="both", alpha=0.25)
     handles, labels = axes.get_legend_handles_labels()
     drawn.legend(handles[::-1], labels[::-1], loc="outside right upper", frameon=False)
-    save(drawn, path)
+    _save(drawn, path)
 
 
 def _draw(axes: Any, measured: list[Measured], name: str, colour: Any) -> None:
@@ -95,3 +100,40 @@ def _draw_targets(axes: Any, measured: list[Measured], backend: str) -> None:
     if targets:
         places, values = zip(*targets, strict=True)
         axes.scatter(values, places, marker="|", s=260, color="black", label="target")
+
+
+PANELS = {
+    "tasks": ("tasks", "rows got a second"),
+    "processes": ("processes", "rows got a second"),
+    "times": ("rows", "milliseconds of a list"),
+    "listed": ("rows", "MB, all rows in a list"),
+    "iterated": ("rows", "MB, one row after the other"),
+}
+
+
+def chart_scaling(scaling: Scaling, path: Path) -> None:
+    """Draw how it scales, a panel for each curve."""
+    floor = FLOORS["postgresql"][0]
+    drawn, panels = _figure(2, 3, figsize=(13, 7))
+    for axes, (name, (against, what)) in zip(panels.flat, PANELS.items(), strict=False):
+        for system, curve in getattr(scaling, name).items():
+            label = NAMES.get(system, system)
+            colour = HEAVY if system == "andamios" else "black" if system == floor else "#3b7ea1"
+            axes.plot(list(curve), list(curve.values()), marker="o", label=label, color=colour)
+        if against == "rows":
+            axes.set_xscale("log")
+            axes.set_yscale("log" if name == "times" else "linear")
+        elif against == "tasks":
+            axes.set_xscale("log", base=2)
+        else:
+            axes.set_xticks(list(next(iter(getattr(scaling, name).values()))))
+        if name != "times":
+            axes.set_ylim(bottom=0)
+        axes.xaxis.set_major_formatter("{x:,g}")
+        axes.set_xlabel(against)
+        axes.set_title(what, loc="left")
+        axes.grid(alpha=0.25)
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    panels.flat[-1].legend(handles, labels, loc="center", frameon=False)
+    panels.flat[-1].axis("off")
+    _save(drawn, path)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,6 +24,7 @@ from benchmarks.speed.measure import Limits
 from benchmarks.speed.operations import OPERATIONS
 from benchmarks.speed.report import page, table
 from benchmarks.speed.running import Plan, measure
+from benchmarks.speed.scaling import measure_scaling
 from benchmarks.speed.schema import ROWS
 from benchmarks.speed.systems import SYSTEMS
 
@@ -85,6 +86,24 @@ def serve(backend: str = "postgresql", provider: str = "auto") -> None:
         typer.echo(f"{source}, until Ctrl-C:\n--backend {backend} --url {url}")
         with suppress(KeyboardInterrupt):
             signal.pause()
+
+
+@app.command()
+def scaling(
+    url: str | None = None, provider: str = "auto", rows: int = ROWS, folder: Path = FOLDER
+) -> None:
+    """Measure throughput, time and memory against tasks, processes and rows, on PostgreSQL."""
+    from benchmarks.speed.chart import chart_scaling  # noqa: PLC0415  matplotlib is slow to import
+
+    with ExitStack() as stack:
+        address = url or stack.enter_context(server("postgresql", provider))[0]
+        console = Console(stderr=True)
+        found = measure_scaling(address, rows, console.print)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(found.as_dict(), indent=1)
+    (folder / "scaling.json").write_text(text, encoding="utf-8")
+    chart_scaling(found, folder / "scaling.svg")
+    typer.echo(text)
 
 
 async def _fill(url: str) -> None:

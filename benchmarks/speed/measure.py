@@ -95,6 +95,8 @@ class Bench:
             progress: Called with the number of each round.
         """
         able, failures = await self._able(operation)
+        for name in able:
+            await self._round(operation, name)  # warms it
         times: dict[str, list[float]] = defaultdict(list)
         begun, number = time.perf_counter(), 0
         while not self._limits.is_over(number, time.perf_counter() - begun):
@@ -111,8 +113,12 @@ class Bench:
             figures[name] = Figure.of(ratios, seconds)
         return Measured(self._backend, operation.name, figures, failures)
 
+    async def failures(self, operation: Operation) -> dict[str, str]:
+        """Find out which systems do not do what they are asked, without measuring."""
+        return (await self._able(operation))[1]
+
     async def _able(self, operation: Operation) -> tuple[list[str], dict[str, str]]:
-        """Find the systems that do what they are asked; this warms them too."""
+        """Find the systems that do what they are asked, and what is wrong with others."""
         able, failures = [], {}
         for name in self._systems:
             is_floor = self._systems[name] is self._floor
@@ -120,7 +126,6 @@ class Bench:
                 continue
             try:
                 await self._verify(operation, name)
-                await self._round(operation, name)
             except NotImplementedError:
                 continue
             except Exception as error:

@@ -78,7 +78,7 @@ async def _filters(work: Workload) -> list[tuple[Any, ...]]:
 
 
 async def _ranges(work: Workload) -> list[tuple[Any, ...]]:
-    return [(first, first + 999) for first in work.starts(40, 1000)]
+    return [(first, first + work.many - 1) for first in work.starts(40, work.many)]
 
 
 async def _hundreds(work: Workload) -> list[tuple[Any, ...]]:
@@ -102,15 +102,15 @@ async def _condemned(work: Workload) -> list[tuple[Any, ...]]:
 
 
 async def _ten_thousand(work: Workload) -> list[tuple[Any, ...]]:
-    return [(work.new_rows(10_000),)]
+    return [(work.new_rows(work.most),)]
 
 
 async def _updates(work: Workload) -> list[tuple[Any, ...]]:
-    return [(work.updates(1000),)]
+    return [(work.updates(work.many),)]
 
 
 async def _upserts(work: Workload) -> list[tuple[Any, ...]]:
-    return [(work.known_rows(500) + work.new_rows(500),)]
+    return [(work.known_rows(work.many // 2) + work.new_rows(work.many // 2),)]
 
 
 async def _fifty(work: Workload) -> list[tuple[Any, ...]]:

@@ -29,8 +29,8 @@ NAMES = {
 """How systems are written."""
 
 EXPLAINED = (
-    "Each figure is the median of a system's ratios to the raw driver in the same round; the charts "
-    "have quartiles too. A round's order rotates. Bold: above the target."
+    "Each figure is the median of a system's ratios to the raw driver in the same round; charts "
+    "show quartiles too. The order of a round rotates. Bold: above the target."
 )
 
 

@@ -27,7 +27,7 @@ from benchmarks.speed.workload import Workload
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
-__all__ = ["Plan", "measure"]
+__all__ = ["Plan", "measure", "new_report", "opened"]
 
 PACKAGES = ("andamios", "sqlalchemy", "asyncpg", "asyncmy", "aiomysql", "aiosqlite", "uvloop")
 PACKAGES += ("orjson", "sqlmodel", "advanced-alchemy", "tortoise-orm", "piccolo", "django")
@@ -69,7 +69,7 @@ class Plan:
         ]
 
 
-def _new_report() -> Report:
+def new_report() -> Report:
     """Begin a report with what is known before."""
     versions = {}
     for package in PACKAGES:
@@ -103,14 +103,14 @@ async def measure(plan: Plan, progress: Callable[[str, str, int], object]) -> Re
         plan: What.
         progress: Called with backend, operation and number of each round.
     """
-    report = _new_report()
+    report = new_report()
     for backend, pairs in itertools.groupby(plan.pairs(), key=itemgetter(0)):
         async with AsyncExitStack() as stack:
             url, source = plan.url, "an address that was given"
             if url is None:
                 url, source = stack.enter_context(server(backend, plan.provider))
             report.servers[backend] = {"source": source}
-            bench = await stack.enter_async_context(_bench(report, backend, url, plan))
+            bench = await stack.enter_async_context(opened(report, backend, url, plan))
             for _, name in pairs:
                 show = partial(progress, backend, name)
                 report.measured.append(await bench.measure(OPERATIONS[name], show))
@@ -119,10 +119,19 @@ async def measure(plan: Plan, progress: Callable[[str, str, int], object]) -> Re
 
 
 @asynccontextmanager
-async def _bench(report: Report, backend: str, url: str, plan: Plan) -> AsyncIterator[Bench]:
+async def opened(report: Report, backend: str, url: str, plan: Plan) -> AsyncIterator[Bench]:
+    """
+    Fill a database and connect all systems to it.
+
+    Args:
+        report: Gets the server's facts, and which systems are missing.
+        backend: Which.
+        url: The database.
+        plan: Which systems, and how many rows.
+    """
     async with AsyncExitStack() as stack:
         floor = await stack.enter_async_context(filled(url, plan.rows))
-        report.servers[backend] |= await floor.facts()
+        report.servers.setdefault(backend, {}).update(await floor.facts())
         systems: dict[str, Any] = {FLOORS[backend][0]: floor}
         for name in (*FLOORS[backend][1:], *plan.systems):
             if backend not in SYSTEMS.get(name, {backend}):

@@ -187,9 +187,9 @@ class AsyncpgFloor:
         await self._connection.execute(f"VACUUM {ROW}")
 
     async def facts(self) -> dict[str, str]:
-        server = self._connection.get_server_version()
+        server = await self._connection.fetchval("SHOW server_version")
         settings = {name: str(await self._connection.fetchval(f"SHOW {name}")) for name in FACTS}
-        return {"server": f"PostgreSQL {server.major}.{server.minor}", **settings}
+        return {"server": f"PostgreSQL {server}", **settings}
 
 
 async def _connect(url: str) -> asyncpg.Connection:

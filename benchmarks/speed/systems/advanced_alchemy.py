@@ -82,18 +82,18 @@ class AdvancedAlchemy:
 
     async def list_rows(self, count: int) -> Sequence[Any]:
         async with self.session() as rows:
-            return await rows.list(OrderBy("id"), LimitOffset(count, 0))
+            return await rows.get_many(OrderBy("id"), LimitOffset(count, 0))
 
     async def filtered(self, city: str, age: int, count: int) -> Sequence[Any]:
         where = AdvancedRow.city == city, AdvancedRow.age >= age
         async with self.session() as rows:
-            return await rows.list(*where, OrderBy("id"), LimitOffset(count, 0))
+            return await rows.get_many(*where, OrderBy("id"), LimitOffset(count, 0))
 
     async def with_children(self, first: int, count: int) -> Sequence[Any]:
         where = AdvancedRow.id >= first
         load = [AdvancedRow.children]
         async with self.session() as rows:
-            return await rows.list(where, OrderBy("id"), LimitOffset(count, 0), load=load)
+            return await rows.get_many(where, OrderBy("id"), LimitOffset(count, 0), load=load)
 
     async def count(self, first: int, last: int) -> int:
         async with self.session() as rows:

@@ -9,7 +9,7 @@ uses asyncmy, as the floor does.
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from andamios import AndamiosEngine, GenericRepository
@@ -103,8 +103,9 @@ class Andamios:
         return await self._rows.upsert_many(rows, on="email")
 
     async def iterate(self) -> AsyncGenerator[Any, None]:
-        async for row in self._rows.stream():
-            yield row
+        async with aclosing(self._rows.stream()) as rows:
+            async for row in rows:
+                yield row
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
         async def task(own: list[int]) -> int:

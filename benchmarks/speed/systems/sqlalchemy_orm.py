@@ -15,7 +15,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, func, insert, select, update
-from sqlalchemy.ext.asyncio import async_sessionmaker
+from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import selectinload
 
 from benchmarks.speed.systems.sqlalchemy_engine import make_engine
@@ -24,8 +24,6 @@ from benchmarks.speed.systems.upserts import upsert
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-
-    from sqlalchemy.ext.asyncio import AsyncSession
 
     from benchmarks.speed.system import Values
 
@@ -40,6 +38,7 @@ class SQLAlchemyORM:
     Row: Any = Row
     Child: Any = Child
     select: Any = staticmethod(select)
+    _execute: Any = staticmethod(AsyncSession.execute)
 
     async def open(self, url: str) -> None:
         self._engine = make_engine(url)
@@ -76,7 +75,7 @@ class SQLAlchemyORM:
         async with self._sessions() as session:
             columns = self.Row.__table__.columns
             rows = select(*columns).order_by(columns.id).limit(count)
-            return [*map(dict, (await session.execute(rows)).mappings())]
+            return [*map(dict, (await self._execute(session, rows)).mappings())]
 
     async def filtered(self, city: str, age: int, count: int) -> Sequence[Any]:
         rows = self.select(self.Row).where(self.Row.city == city, self.Row.age >= age)
@@ -86,7 +85,7 @@ class SQLAlchemyORM:
         async with self._sessions() as session:
             rows = select(self.Child, self.Row.name).join(self.Child.row)
             rows = rows.where(self.Child.id >= first).order_by(self.Child.id).limit(count)
-            return (await session.execute(rows)).all()
+            return (await self._execute(session, rows)).all()
 
     async def with_children(self, first: int, count: int) -> Sequence[Any]:
         rows = self.select(self.Row).where(self.Row.id >= first).order_by(self.Row.id).limit(count)
@@ -106,11 +105,13 @@ class SQLAlchemyORM:
 
     async def update(self, key: int, visits: int) -> Any:
         async with self._sessions.begin() as session:
-            await session.execute(update(self.Row).where(self.Row.id == key).values(visits=visits))
+            await self._execute(
+                session, update(self.Row).where(self.Row.id == key).values(visits=visits)
+            )
 
     async def delete(self, key: int) -> Any:
         async with self._sessions.begin() as session:
-            await session.execute(delete(self.Row).where(self.Row.id == key))
+            await self._execute(session, delete(self.Row).where(self.Row.id == key))
 
     async def change(self, key: int, visits: int) -> Any:
         async with self._sessions.begin() as session:
@@ -119,7 +120,7 @@ class SQLAlchemyORM:
 
     async def bulk_insert(self, rows: list[Values]) -> Any:
         async with self._sessions.begin() as session:
-            await session.execute(insert(self.Row), rows, execution_options=WITH_NULLS)
+            await self._execute(session, insert(self.Row), rows, execution_options=WITH_NULLS)
 
     async def bulk_keys(self, rows: list[Values]) -> Sequence[int]:
         return [row.id for row in await self.bulk_instances(rows)]
@@ -132,12 +133,12 @@ class SQLAlchemyORM:
 
     async def update_many(self, rows: list[Values]) -> Any:
         async with self._sessions.begin() as session:
-            await session.execute(update(self.Row), rows)
+            await self._execute(session, update(self.Row), rows)
 
     async def upsert_many(self, rows: list[Values]) -> Any:
         async with self._sessions.begin() as session:
             statement = upsert(self._engine.dialect.name, self.Row)
-            await session.execute(statement, rows, execution_options=WITH_NULLS)
+            await self._execute(session, statement, rows, execution_options=WITH_NULLS)
 
     async def iterate(self) -> AsyncGenerator[Any, None]:
         async with self._sessions() as session:

@@ -29,6 +29,10 @@ class SQLModelSystem(SQLAlchemyORM):
     Child = SQLModelChild
     select = staticmethod(select)
 
+    @staticmethod
+    def _execute(session: Any, statement: Any, rows: Any = None, **options: Any) -> Any:
+        return session.exec(statement, params=rows, **options)
+
     async def open(self, url: str) -> None:
         self._engine = make_engine(url)
         self._sessions: Any = async_sessionmaker(

@@ -127,10 +127,11 @@ def _config(url: str) -> dict[str, Any]:
             "minsize": 1,
             "maxsize": POOL,
         }
+    # A name for each, since Tortoise keeps the SQL of a connection by its name.
     return {
-        "connections": {"default": {"engine": ENGINES[backend], "credentials": address}},
+        "connections": {backend: {"engine": ENGINES[backend], "credentials": address}},
         "apps": {
-            "benchmarks": {"models": [tortoise_models.__name__], "default_connection": "default"}
+            "benchmarks": {"models": [tortoise_models.__name__], "default_connection": backend}
         },
         "use_tz": True,
         "timezone": "UTC",
