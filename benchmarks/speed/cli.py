@@ -19,7 +19,7 @@ from sqlalchemy.engine import make_url
 from benchmarks.speed import history
 from benchmarks.speed.databases import filled, server
 from benchmarks.speed.floors import FLOORS
-from benchmarks.speed.gate import missed, missed_again
+from benchmarks.speed.gate import missed, missed_again, with_targets
 from benchmarks.speed.measure import Limits
 from benchmarks.speed.operations import OPERATIONS
 from benchmarks.speed.report import page, table
@@ -46,7 +46,7 @@ def run(  # noqa: PLR0913, PLR0917  options
     system: Annotated[Names, typer.Option(help=f"of {', '.join(SYSTEMS)}; default: all")] = None,
     operation: Annotated[Names, typer.Option(help=f"of {', '.join(OPERATIONS)}")] = None,
     rounds: Annotated[int, typer.Option(help="at most, for each operation")] = 30,
-    seconds: Annotated[float, typer.Option(help="for each operation, after 5 rounds")] = 8.0,
+    seconds: Annotated[float, typer.Option(help="for each operation, after 5 rounds")] = 5.0,
     rows: Annotated[int, typer.Option(help="in the table")] = ROWS,
     url: Annotated[str | None, typer.Option(help="a database for benchmarks alone")] = None,
     provider: Annotated[str, typer.Option(help="who starts it: auto, local or docker")] = "auto",
@@ -63,7 +63,7 @@ def run(  # noqa: PLR0913, PLR0917  options
         backends=_known("backend", backend, FLOORS),
         systems=("andamios",) if gate else _known("system", system, SYSTEMS),
         operations=_known("operation", operation, OPERATIONS),
-        is_gated=gate,
+        only=with_targets() if gate else None,
         limits=Limits(rounds, min(rounds, 5), seconds),
         rows=rows,
         provider=provider,
@@ -152,9 +152,8 @@ def _measure_again(plan: Plan, first: Report) -> None:
     """Measure what missed once more, and fail if it misses again."""
     misses = missed(first)
     typer.echo("\nmeasured again, since it missed:\n" + "\n".join(map(str, misses)))
-    backends = tuple(dict.fromkeys(miss.backend for miss in misses))
-    operations = tuple(dict.fromkeys(miss.operation for miss in misses))
-    second = _measured(replace(plan, backends=backends, operations=operations))
+    only = frozenset((miss.backend, miss.operation) for miss in misses)
+    second = _measured(replace(plan, only=only))
     again = missed_again(first, second)
     if again:
         typer.echo("\nmissed twice in a row:\n" + "\n".join(map(str, again)))

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["filled", "server"]
 
 DURABLE: dict[str, dict[str, str]] = {
-    "postgresql": {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"},
+    "postgresql": {
+        "fsync": "on",
+        "synchronous_commit": "on",
+        "full_page_writes": "on",
+        # A checkpoint would double the time of whoever writes next.
+        "max_wal_size": "4GB",
+        "checkpoint_timeout": "1h",
+    },
     "mysql": {"innodb-flush-log-at-trx-commit": "1", "innodb-doublewrite": "1"},
 }
 PREFERRED = {"postgresql": "18", "mysql": None}

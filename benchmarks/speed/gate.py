@@ -14,7 +14,7 @@ from benchmarks.speed.operations import OPERATIONS
 if TYPE_CHECKING:
     from benchmarks.speed.results import Report
 
-__all__ = ["ALLOWED", "Miss", "missed", "missed_again"]
+__all__ = ["ALLOWED", "Miss", "missed", "missed_again", "with_targets"]
 
 ALLOWED = 1.5
 """What noise may do: so many times the target is still good."""
@@ -42,6 +42,15 @@ class Miss:
     def __str__(self) -> str:
         found = "failed" if self.ratio is None else f"{self.ratio:.2f}"
         return f"{self.backend}: {self.operation}: {found}, allowed are {self.limit:.2f}"
+
+
+def with_targets() -> frozenset[tuple[str, str]]:
+    """Give the pairs of backend and operation that have a target."""
+    return frozenset(
+        (backend, operation.name)
+        for operation in OPERATIONS.values()
+        for backend in operation.targets
+    )
 
 
 def missed(report: Report) -> list[Miss]:

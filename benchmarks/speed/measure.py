@@ -46,8 +46,8 @@ class Limits:
 
     rounds: int = 30
     least: int = 5
-    seconds: float = 8.0
-    patience: float = 30.0
+    seconds: float = 5.0
+    patience: float = 20.0
 
     def is_over(self, rounds: int, seconds: float) -> bool:
         """Whether so many rounds that took so long are enough."""

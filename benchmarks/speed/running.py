@@ -43,7 +43,7 @@ class Plan:
         backends: Names.
         systems: Names; those that a backend does not have are left out.
         operations: Names.
-        is_gated: Whether to leave out what has no target on a backend.
+        only: Pairs of backend and operation that are not left out; None: all.
         limits: How long each operation.
         rows: Rows in the table.
         provider: Who starts servers.
@@ -53,7 +53,7 @@ class Plan:
     backends: tuple[str, ...] = tuple(FLOORS)
     systems: tuple[str, ...] = tuple(SYSTEMS)
     operations: tuple[str, ...] = tuple(OPERATIONS)
-    is_gated: bool = False
+    only: frozenset[tuple[str, str]] | None = None
     limits: Limits = field(default_factory=Limits)
     rows: int = ROWS
     provider: str = "auto"
@@ -65,7 +65,7 @@ class Plan:
             (backend, name)
             for backend in self.backends
             for name in self.operations
-            if not self.is_gated or backend in OPERATIONS[name].targets
+            if self.only is None or (backend, name) in self.only
         ]
 
 

@@ -96,4 +96,5 @@ def test_figure_is_a_median_with_quartiles() -> None:
 )
 def test_end_of_rounds(rounds: int, seconds: float, *, is_over: bool) -> None:
     """Slow operations have fewer rounds, and never too few for quartiles."""
-    assert is_over == Limits().is_over(rounds, seconds)
+    limits = Limits(rounds=30, least=5, seconds=8, patience=30)
+    assert is_over == limits.is_over(rounds, seconds)

@@ -57,7 +57,7 @@ UPSERT = (
     "ON CONFLICT (email) DO UPDATE SET "
     f"{', '.join(f'{name} = excluded.{name}' for name in DATA if name != 'email')}"
 )
-FACTS = ("fsync", "synchronous_commit", "full_page_writes", "shared_buffers", "jit")
+FACTS = ("fsync", "synchronous_commit", "full_page_writes", "max_wal_size", "shared_buffers")
 
 
 class AsyncpgFloor:
