@@ -55,7 +55,8 @@ class Plan:
         self._dialect = dialect
         self._shape = shape
         self._compiled = compiled if compiled.post_compile_params else None
-        self._keys = [parameter.key for parameter in parameters]
+        self._constants = _constants(statement, compiled, parameters)
+        self._keys = [parameter.key for parameter in (*parameters, *self._constants)]
         self._places = _places(compiled, self._keys)
         self.mapper = shape.mapper
         self._description: Any = self  # of no answer yet
@@ -69,6 +70,8 @@ class Plan:
         Raises:
             DataError: A value does not fit its type.
         """
+        if self._constants:
+            parameters = [*parameters, *self._constants]
         try:
             if self._compiled is not None:
                 return self._expanded(parameters)
@@ -111,14 +114,23 @@ def binding(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | N
     return kind.dialect_impl(dialect).bind_processor(dialect)
 
 
+def _constants(statement: Any, compiled: Any, parameters: Sequence[Any]) -> list[Any]:
+    """Find the parameters that the compiler added, such as SQLite's ``OFFSET 0``."""
+    whole = statement._generate_cache_key()  # noqa: SLF001
+    known = {parameter.key for parameter in parameters}
+    others = [parameter for parameter in compiled.bind_names if parameter.key not in known]
+    own = {parameter.key for parameter in whole.bindparams} if whole is not None else None
+    if others and (own is None or any(parameter.key in own for parameter in others)):
+        raise UnplannableError("it has a parameter that is not of its form")
+    return others
+
+
 def _places(
     compiled: Any, keys: Sequence[str]
 ) -> tuple[tuple[int, Callable[[Any], Any] | None], ...]:
     """Find, for each place in the SQL, the parameter of the form that fills it."""
     known = {key: index for index, key in enumerate(keys)}
     named = {name: parameter for parameter, name in compiled.bind_names.items()}
-    if any(parameter.key not in known for parameter in compiled.bind_names):
-        raise UnplannableError("it has a parameter that is not of its form")
     return tuple(
         (known[named[name].key], binding(named[name].type, compiled.dialect))
         for name in compiled.positiontup or ()
