@@ -91,6 +91,8 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
         postgresql.read_json_at_once(engine)
     if pre_ping and backend != "sqlite":
         check_on_checkout(engine)
+        if isinstance(engine.pool, LivePool):
+            engine.pool.is_pinged = True
     return engine
 
 

@@ -119,6 +119,11 @@ class Hooks:
             except Exception:
                 log.exception("A listener to %s failed", type(fact).__name__)
 
+    @property
+    def are_heard(self) -> bool:
+        """Whether anybody listens to anything."""
+        return bool(self._listeners)
+
     def finished_alone(
         self, statement: str, began: float, *, rows: int | None = None, error: str | None = None
     ) -> None:

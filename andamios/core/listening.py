@@ -33,12 +33,8 @@ __all__ = [
 
 POOL_EVENTS = ("checkout", "checkin", "reset")
 
-STATEMENT_EVENTS = (
-    "before_execute",
-    "after_execute",
-    "before_cursor_execute",
-    "after_cursor_execute",
-)
+EXECUTE_EVENTS = ("before_execute", "after_execute")
+CURSOR_EVENTS = ("before_cursor_execute", "after_cursor_execute")
 DRIVER_EVENTS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 Misses = Literal["nothing", "writes"]
@@ -103,9 +99,15 @@ def stranger_to_statements(engine: Engine, *, writes: bool) -> str | None:
     Returns:
         The event's name, or None.
     """
-    return _stranger(engine, engine.dispatch, STATEMENT_EVENTS, writes=writes) or _stranger(
-        engine, engine.dialect.dispatch, DRIVER_EVENTS, writes=writes
-    )
+    # Spelled out, since every statement asks.
+    dispatch: Any = engine.dispatch
+    if dispatch.before_cursor_execute or dispatch.after_cursor_execute:
+        found = _stranger(engine, dispatch, CURSOR_EVENTS, writes=writes)
+        if found is not None:
+            return found
+    if dispatch.before_execute or dispatch.after_execute:
+        return _stranger(engine, dispatch, EXECUTE_EVENTS, writes=writes)
+    return _stranger(engine, engine.dialect.dispatch, DRIVER_EVENTS, writes=writes)
 
 
 def stranger_to_pool(engine: Engine) -> str | None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry
 
-__all__ = ["IDLE_BEFORE_PING", "check_on_checkout", "is_trusted"]
+__all__ = ["IDLE_BEFORE_PING", "check_on_checkout", "is_trusted", "note_idle", "trust"]
 
 IDLE_SINCE = "andamios_idle_since"
 
@@ -33,7 +33,7 @@ def check_on_checkout(engine: AsyncEngine) -> None:
     dialect = sync_engine.dialect
 
     def remember(_connection: Any, record: Any) -> None:
-        record.info[IDLE_SINCE] = time.monotonic()
+        note_idle(record)
 
     def check(connection: Any, record: Any, _proxy: Any) -> None:
         since = record.info.pop(IDLE_SINCE, None)
@@ -47,6 +47,16 @@ def check_on_checkout(engine: AsyncEngine) -> None:
 
     listen(sync_engine, "checkin", remember)
     listen(sync_engine, "checkout", check)
+
+
+def note_idle(record: ConnectionPoolEntry) -> None:
+    """Remember since when a connection is idle."""
+    record.info[IDLE_SINCE] = time.monotonic()
+
+
+def trust(record: ConnectionPoolEntry) -> None:
+    """Take a connection that :func:`is_trusted`."""
+    record.info.pop(IDLE_SINCE, None)
 
 
 def is_trusted(record: ConnectionPoolEntry) -> bool:

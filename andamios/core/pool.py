@@ -24,7 +24,7 @@ from sqlalchemy import exc
 from sqlalchemy.pool import Pool
 from sqlalchemy.util.concurrency import await_only
 
-from andamios.core.ping import is_trusted
+from andamios.core.ping import is_trusted, note_idle, trust
 from andamios.core.stacks import Stack, stack_of_caller
 
 if TYPE_CHECKING:
@@ -117,6 +117,7 @@ class LivePool(Pool):
         self._condemned: set[ConnectionPoolEntry] = set()
         self.check_outs: dict[ConnectionPoolEntry, CheckOut] = {}
         self.on_taken: Callable[[float], None] | None = None
+        self.is_pinged = False
         self._peak = 0
         self._home: tuple[int, asyncio.AbstractEventLoop] | None = None
 
@@ -131,6 +132,29 @@ class LivePool(Pool):
                 connection.close()
                 raise
         return connection
+
+    def lend(self) -> ConnectionPoolEntry | None:
+        """
+        Give an idle connection without any I/O and without SQLAlchemy's wrapper around it.
+
+        Who takes it gives it back by :meth:`take_back`. Of the listeners to check-outs only
+        those of :mod:`andamios.core.ping` are served.
+
+        Returns:
+            The connection; None if none is there, or it would have to be looked at first.
+        """
+        if self.on_taken is not None or not self.is_ready():
+            return None
+        record = self._idle.pop() if self._use_lifo else self._idle.popleft()
+        self._note(record)
+        trust(record)
+        return record
+
+    def take_back(self, record: ConnectionPoolEntry) -> None:
+        """Take a connection back that was lent; no I/O where :meth:`has_room`."""
+        if self.is_pinged:
+            note_idle(record)
+        self._do_return_conn(record)
 
     def is_ready(self) -> bool:
         """Whether :meth:`connect` would give a connection at once, without any I/O."""
@@ -203,6 +227,7 @@ class LivePool(Pool):
             dialect=self._dialect,
         )
         made.on_taken = self.on_taken
+        made.is_pinged = self.is_pinged
         self._size, self.max_overflow = 0, -1
         self._let_open()
         return made
@@ -234,9 +259,12 @@ class LivePool(Pool):
     def _do_get(self) -> ConnectionPoolEntry:
         self._settle()
         record = self._get()
+        self._note(record)
+        return record
+
+    def _note(self, record: ConnectionPoolEntry) -> None:
         self.check_outs[record] = CheckOut(time.perf_counter(), *stack_of_caller())
         self._peak = max(self._peak, self.checkedout() + len(self._waiters))
-        return record
 
     def _settle(self) -> None:
         """Forget connections that belong to another event loop or process."""

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import linecache
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -45,7 +46,8 @@ def stack_of_caller() -> tuple[Stack, str | None]:
         The stack, and the name of the task.
     """
     parent = greenlet.getcurrent().parent
-    frame: FrameType | None = parent.gr_frame if parent is not None else None
+    # In SQLAlchemy's greenlet the caller is outside of it.
+    frame: FrameType | None = sys._getframe(1) if parent is None else parent.gr_frame  # noqa: SLF001
     kept: list[tuple[CodeType, int]] = []
     while frame is not None and len(kept) < DEPTH:
         kept.append((frame.f_code, frame.f_lasti))

@@ -11,6 +11,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import exc
+from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from andamios.core.guard import translating
@@ -65,12 +66,12 @@ class Executor:
 
     def connects_without_io(self) -> bool:
         """Whether a session could take a connection and begin without waiting for anything."""
-        engine = self._sync_engine
-        return bool(
-            self.dialect.name == "postgresql"
-            and engine.pool.is_ready()
-            and stranger_to_pool(engine) is None
-        )
+        is_postgresql = self.dialect.name == "postgresql"
+        return is_postgresql and self._sync_engine.pool.is_ready() and self.is_pool_ours()
+
+    def is_pool_ours(self) -> bool:
+        """Whether nobody else wants to see connections that are taken and returned."""
+        return stranger_to_pool(self._sync_engine) is None
 
     def finished(self, sql: str, began: float) -> None:
         """Tell of a statement that was sent inside a transaction."""
@@ -91,7 +92,9 @@ class Executor:
         """
         assert self.driver is not None
         send = self.driver.read if writes is None else self.driver.write
-        connection: Any = await self._take()
+        pool: LivePool = self._sync_engine.pool
+        lent = pool.lend() if self.is_pool_ours() else None
+        connection: Any = await self._connect() if lent is None else lent
         began = time.perf_counter()
         try:
             try:
@@ -100,45 +103,51 @@ class Executor:
                 if not self.driver.is_outdated(_adapted(connection, error)):
                     raise
                 answer = await send(connection, sql, values)
-        except Exception as error:
+        except BaseException as error:
             raised = await self._failed(connection, error, sql, writes)
             self._hooks.finished_alone(sql, began, error=type(raised).__name__)
+            if raised is error:
+                raise
             raise raised from error
-        except BaseException as error:
-            # Cancelled, with a statement under way.
-            await greenlet_spawn(connection.invalidate, error)
-            raise
-        self._hooks.finished_alone(sql, began, rows=answer[1] if writes is not None else None)
-        if self._sync_engine.pool.has_room():
-            connection._checkin(transaction_was_reset=True)  # noqa: SLF001
+        if self._hooks.are_heard:
+            self._hooks.finished_alone(sql, began, rows=answer[1] if writes is not None else None)
+        if lent is not None and pool.has_room():
+            pool.take_back(lent)
         else:
-            await self._return(connection)
+            await greenlet_spawn(_give_back, pool, connection)
         return answer
 
-    async def _take(self) -> Any:
-        engine = self._sync_engine
-        if engine.pool.is_ready() and stranger_to_pool(engine) is None:
-            return engine.pool.connect()
+    async def _connect(self) -> Any:
         with translating():
-            return await greenlet_spawn(engine.raw_connection)
-
-    async def _return(self, connection: Any) -> None:
-        await greenlet_spawn(connection.close)
+            return await greenlet_spawn(self._sync_engine.raw_connection)
 
     async def _failed(
-        self, connection: Any, error: Exception, sql: str, writes: Table | None
-    ) -> Exception:
+        self, connection: Any, error: BaseException, sql: str, writes: Table | None
+    ) -> BaseException:
         """Give the connection back, or up, and give the error to raise."""
+        pool = self._sync_engine.pool
+        if isinstance(error, GeneratorExit):  # nobody runs this any longer, and nothing can wait
+            _give_up(pool, connection, error)
+            return error
+        if not isinstance(error, Exception):  # cancelled, with a statement under way
+            await greenlet_spawn(_give_up, pool, connection, error)
+            return error
         adapted: Any = _adapted(connection, error)
         is_lost = self.dialect.is_disconnect(adapted, connection.dbapi_connection, None)
         if is_lost:
-            pool = self._sync_engine.pool
-            await greenlet_spawn(pool._invalidate, connection, adapted)  # noqa: SLF001
+            # The others of this age are broken too.
+            pool._invalidate(None)  # noqa: SLF001
+            await greenlet_spawn(_give_up, pool, connection, adapted)
         else:
-            await self._return(connection)
-        found = translate(adapted, statement=sql, table=writes, is_disconnect=is_lost)
-        if found is None and isinstance(adapted, self.dialect.loaded_dbapi.Error):
-            found = unclassified(exc.DBAPIError(sql, None, adapted))
+            await greenlet_spawn(_give_back, pool, connection)
+        return self._translated(adapted, sql, writes, is_lost=is_lost) or error
+
+    def _translated(
+        self, error: Any, sql: str, writes: Table | None, *, is_lost: bool
+    ) -> Exception | None:
+        found = translate(error, statement=sql, table=writes, is_disconnect=is_lost)
+        if found is None and isinstance(error, self.dialect.loaded_dbapi.Error):
+            found = unclassified(exc.DBAPIError(sql, None, error))
         if isinstance(found, ConnectionFailedError) and writes is not None:
             return CommitOutcomeUnknownError(
                 "The connection was lost during a write that commits by itself, and it may have "
@@ -146,7 +155,22 @@ class Executor:
                 statement=sql,
                 code=found.code,
             )
-        return found or error
+        return found
+
+
+def _give_back(pool: LivePool, connection: Any) -> None:
+    """Return a connection; its end, if it is one too many, takes I/O."""
+    if isinstance(connection, ConnectionPoolEntry):
+        pool.take_back(connection)
+    else:
+        connection.close()
+
+
+def _give_up(pool: LivePool, connection: Any, error: BaseException) -> None:
+    """Close a connection and return what is left of it."""
+    connection.invalidate(error)
+    if isinstance(connection, ConnectionPoolEntry):
+        pool.take_back(connection)
 
 
 def _lasting_obstacles(driver: Driver | None, engine: Any) -> Iterator[str]:

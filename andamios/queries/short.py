@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     Compose = Callable[[QuerySpec, str], sa.Select[Any]]
 
-__all__ = ["QueryPath", "ShortReader", "obstacle", "path_of", "reader_for"]
+__all__ = ["QueryPath", "ShortReader", "obstacle", "path_of", "reader_for", "reader_of_objects"]
 
 
 def reader_for(bind: Bind, spec: QuerySpec) -> ShortReader | None:
@@ -65,6 +65,12 @@ class QueryPath:
         return "the short way" if self.is_short else f"the long way, since {self.reason}"
 
 
+def reader_of_objects(bind: Bind, model: type[Any]) -> ShortReader | None:
+    """Give what finds objects of a model by their keys on the short way, or None."""
+    found = load_obstacle(mapper_of(model)) or _reader_of(bind)
+    return found if isinstance(found, ShortReader) else None
+
+
 def path_of(bind: Bind, spec: QuerySpec) -> QueryPath:
     """Say which way a query takes."""
     reason = obstacle(bind, spec)
@@ -92,10 +98,14 @@ def _reader(bind: Bind, spec: QuerySpec) -> ShortReader | str:
     """Give what answers a query on the short way, or say what is in the way."""
     if spec.lock is not None:
         return "it locks rows"
-    if spec.loads and not spec.gives_rows:
+    if spec.gives_rows:
+        return _reader_of(bind)
+    if spec.loads:
         return "it loads relationships"
-    if not spec.gives_rows and (reason := load_obstacle(mapper_of(spec.model))) is not None:
-        return reason
+    return load_obstacle(mapper_of(spec.model)) or _reader_of(bind)
+
+
+def _reader_of(bind: Bind) -> ShortReader | str:
     if not isinstance(bind, AndamiosEngine):
         inside = plans_in(given_session(bind))
         return inside if isinstance(inside, str) else ShortReader(inside, "members")
@@ -122,8 +132,8 @@ class ShortReader:
     async def results(self, spec: QuerySpec) -> list[Any]:
         """Give everything that a query finds, objects or rows."""
         if spec.gives_rows:
-            return await self._run(spec, "rows", executed)
-        return await self._run(spec, self._objects, _flat)
+            return await self._find(spec, "rows", executed)
+        return await self._find(spec, self._objects, _flat)
 
     async def get(self, model: type[Any], key: tuple[Any, ...]) -> Any:
         """Give the object with a key, whose parts were checked, or None."""
@@ -131,25 +141,36 @@ class ShortReader:
             held = self._plans.held(mapper_of(model), key)
             if held is not None:
                 return held
-        results = await self.results(key_spec(model, key))
+        form, plans, kind = Form(model, self._objects), self._plans, self._objects
+        form.parameters = _equalities(model, key)
+        plan = plans.plan(
+            form,
+            lambda: _planned(
+                QuerySpec(model, where=tuple(form.parameters)), kind, _flat, plans, form
+            ),
+        )
+        results = await self._run(plan, form)
         return results[0] if results else None
 
     async def dicts(self, spec: QuerySpec) -> list[Any]:
         """Give what a query finds as dicts."""
         is_whole = not (spec.gives_rows or spec.flat)
-        return await self._run(spec, "dicts", _flat if is_whole else executed)
+        return await self._find(spec, "dicts", _flat if is_whole else executed)
 
     async def count(self, spec: QuerySpec) -> int:
         """Count what a query finds."""
-        return int((await self._run(spec, "scalars", counted))[0])
+        return int((await self._find(spec, "scalars", counted))[0])
 
     async def exists(self, spec: QuerySpec) -> bool:
         """Say whether a query finds anything."""
-        return bool((await self._run(spec, "scalars", found))[0])
+        return bool((await self._find(spec, "scalars", found))[0])
 
-    async def _run(self, spec: QuerySpec, kind: Kind, compose: Compose) -> list[Any]:
-        plans = self._plans
+    async def _find(self, spec: QuerySpec, kind: Kind, compose: Compose) -> list[Any]:
         form, plan = self._planned(spec, kind, compose)
+        return await self._run(plan, form)
+
+    async def _run(self, plan: Plan, form: Form) -> list[Any]:
+        plans = self._plans
         try:
             return await plans.results(plan, form)
         except ConnectionFailedError as error:
@@ -175,10 +196,9 @@ class ShortReader:
         return form, plans.plan(form, lambda: _planned(spec, kind, compose, plans, form))
 
 
-def key_spec(model: type[Any], key: tuple[Any, ...]) -> QuerySpec:
-    """Give the query that finds a row by its key, whose parts were checked."""
+def _equalities(model: type[Any], key: tuple[Any, ...]) -> list[Comparison]:
     pairs = zip(key_attributes(model), key, strict=True)
-    return QuerySpec(model, where=tuple(Comparison(each, "eq", part) for each, part in pairs))
+    return [Comparison(attribute, "eq", part) for attribute, part in pairs]
 
 
 def _flat(spec: QuerySpec, dialect: str) -> sa.Select[Any]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
+import uuid
+import weakref
 from decimal import Decimal
 from typing import Any
 
@@ -32,6 +34,11 @@ WIDER: dict[type[Any], tuple[type[Any], ...]] = {
     bytes: (bytes, bytearray, memoryview),
 }
 """What a column takes besides its own Python type."""
+
+SIMPLE = {str, bool, bytes, uuid.UUID, dt.datetime, dt.date, dt.time, dt.timedelta}
+"""Types of which every value fits a column that takes them."""
+
+_known: weakref.WeakKeyDictionary[type[Any], dict[str, KnownType]] = weakref.WeakKeyDictionary()
 
 COMPARISONS = {eq, ne, lt, le, gt, ge}
 
@@ -76,17 +83,49 @@ def checked(attribute: Any, value: Any, column_type: Any = None) -> Any:
     Raises:
         DataError: The value has the wrong type, or is out of range.
     """
-    column_type = column_type or getattr(attribute, "type", None)
-    expected = python_type(column_type)
-    if value is None or expected is None or is_expression(value):
+    known = _known_type(attribute) if column_type is None else KnownType(column_type)
+    expected = known.python
+    if value is None or expected is None:
         return value
-    if isinstance(column_type, sa_types.Enum):
-        return _checked_enum(attribute, column_type, value)
+    if type(value) is expected and (known.is_simple or _is_within(value, known.limit)):
+        return value  # nearly always
+    if is_expression(value):
+        return value
+    if isinstance(known.kind, sa_types.Enum):
+        return _checked_enum(attribute, known.kind, value)
     if not _fits(expected, value):
         raise DataError(f"{attribute} takes {expected.__name__}, not {type(value).__name__}")
     if expected is int:
-        _check_range(attribute, column_type, value)
+        _check_range(attribute, known, value)
     return Decimal(repr(value)) if expected is Decimal and isinstance(value, float) else value
+
+
+class KnownType:
+    """What is to be known of a column's type, which takes long to find."""
+
+    __slots__ = ("bits", "is_simple", "kind", "limit", "python")
+
+    def __init__(self, kind: Any) -> None:
+        self.kind = kind
+        self.python = python_type(kind)
+        self.is_simple = self.python in SIMPLE and not isinstance(kind, sa_types.Enum)
+        self.bits = next((bits for each, bits in BITS if isinstance(kind, each)), 64)
+        self.limit = 1 << (self.bits - 1) if self.python is int else 0
+
+
+def _known_type(attribute: Any) -> KnownType:
+    try:
+        names = _known.setdefault(attribute.class_, {})
+        found = names.get(attribute.key)
+    except (AttributeError, TypeError):  # no attribute of a model
+        return KnownType(getattr(attribute, "type", None))
+    if found is None:
+        found = names[attribute.key] = KnownType(getattr(attribute, "type", None))
+    return found
+
+
+def _is_within(value: Any, limit: int) -> bool:
+    return bool(limit) and -limit <= value < limit
 
 
 def check_comparisons(condition: Any) -> None:
@@ -149,10 +188,9 @@ def _fits(expected: type[Any], value: Any) -> bool:
     return isinstance(value, WIDER.get(expected, (expected,)))
 
 
-def _check_range(attribute: Any, column_type: Any, value: int) -> None:
-    bits = next((bits for kind, bits in BITS if isinstance(column_type, kind)), 64)
-    if not -(1 << (bits - 1)) <= value < 1 << (bits - 1):
-        raise DataError(f"{attribute} holds numbers of {bits} bits; the value does not fit")
+def _check_range(attribute: Any, known: KnownType, value: int) -> None:
+    if not _is_within(value, known.limit):
+        raise DataError(f"{attribute} holds numbers of {known.bits} bits; the value does not fit")
 
 
 def _checked_enum(attribute: Any, column_type: sa_types.Enum, value: Any) -> Any:

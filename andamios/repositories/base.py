@@ -14,8 +14,7 @@ from andamios.plans.forms import UnplannableError
 from andamios.queries.builder import QueryBuilder
 from andamios.queries.fields import key_condition, mapper_of
 from andamios.queries.scope import read, write_scope
-from andamios.queries.short import reader_for
-from andamios.queries.spec import QuerySpec
+from andamios.queries.short import reader_of_objects
 from andamios.repositories import reading, removing, saving
 from andamios.repositories.keeping import kept_on_failure
 
@@ -143,7 +142,7 @@ class BaseRepository(IRepository[T]):
         if listed(load):
             condition = key_condition(self.model, [key])
             return await self._selection(condition, load=load).one_or_none()
-        if (short := reader_for(self._bind, QuerySpec(self.model))) is not None:
+        if (short := reader_of_objects(self._bind, self.model)) is not None:
             with suppress(UnplannableError):
                 return cast("T | None", await short.get(self.model, key))
         return await read(
