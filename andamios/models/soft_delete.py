@@ -183,9 +183,12 @@ def _hide_marked(state: ORMExecuteState) -> Any:
     return None
 
 
-only_unmarked = with_loader_criteria(
-    SoftDeleteModel, lambda model: model.deleted_at.is_(None), include_aliases=True
-)
+def _is_unmarked(model: type[SoftDeleteModel]) -> Any:
+    # With a name, by which it is pickled along with the objects that were read by it.
+    return model.deleted_at.is_(None)
+
+
+only_unmarked = with_loader_criteria(SoftDeleteModel, _is_unmarked, include_aliases=True)
 """The option with which a statement sees no marked rows."""
 
 

@@ -130,7 +130,8 @@ class MySQLDriver:
     """MySQL and MariaDB, through aiomysql or asyncmy."""
 
     def __init__(self, dialect: Any) -> None:
-        self._dialect = dialect
+        # SQLAlchemy's cursor of aiomysql, which asks for no warnings.
+        self._cursors = [c for c in [getattr(dialect.loaded_dbapi, "Cursor", None)] if c]
 
     async def read(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run it in autocommit, which stays on until a transaction begins."""
@@ -143,7 +144,7 @@ class MySQLDriver:
 
     async def join(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run it and fetch everything."""
-        async with connection.driver_connection.cursor() as cursor:
+        async with connection.driver_connection.cursor(*self._cursors) as cursor:
             await cursor.execute(sql, values)
             if cursor.description is None:
                 return (), cursor.rowcount, cursor.lastrowid

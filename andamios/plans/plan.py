@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy.sql.compiler import WARN_LINTING
+
 from andamios.core.translation import translate
 from andamios.plans.builders import builder
 from andamios.plans.forms import UnplannableError
@@ -48,7 +50,8 @@ class Plan:
         shape: Shape,
         dialect: Dialect,
     ) -> None:
-        compiled: Any = statement.compile(dialect=dialect)
+        linting = dialect.compiler_linting | WARN_LINTING  # of tables without a connection
+        compiled: Any = statement.compile(dialect=dialect, linting=linting)
         if compiled.literal_execute_params:
             raise UnplannableError("it has values that are written into the SQL")
         self.sql: str = compiled.string

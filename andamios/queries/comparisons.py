@@ -58,7 +58,10 @@ class Comparison:
     @property
     def form(self) -> Hashable:
         """What tells it from other comparisons but for its value."""
-        return self.attribute.key, self.operator, type(self.effective_value)
+        value = self.effective_value
+        # SQLAlchemy writes a bool into the SQL, as a word.
+        known = value if isinstance(value, bool) else type(value)
+        return self.attribute.key, self.operator, known
 
     @property
     def expression(self) -> Any:

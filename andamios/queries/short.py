@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 __all__ = ["QueryPath", "ShortReader", "obstacle", "path_of", "reader_for", "reader_of_objects"]
 
 
+SLICE = "andamios_"
+"""What names of parameters begin with that nobody else uses."""
+
+
 def reader_for(bind: Bind, spec: QuerySpec) -> ShortReader | None:
     """Give what answers a query on the short way, or None if it has to take the long one."""
     found = _reader(bind, spec)
@@ -219,7 +223,7 @@ def _form(spec: QuerySpec, kind: Kind, compose: Compose) -> Form:
         number = getattr(spec, name)
         form.key.append(number is None)
         if number is not None:
-            form.parameters.append(Given(number, name))
+            form.parameters.append(Given(number, SLICE + name))
     return form
 
 
@@ -228,7 +232,7 @@ def _planned(
 ) -> tuple[sa.Select[Any], Shape]:
     """Build the statement of a form, whose limit and offset are parameters too."""
     numbers: dict[str, Any] = {
-        each.key: sa.bindparam(each.key, each.effective_value, sa.Integer())
+        each.key.removeprefix(SLICE): sa.bindparam(each.key, each.effective_value, sa.Integer())
         for each in form.parameters
         if isinstance(each, Given)
     }
@@ -238,10 +242,17 @@ def _planned(
     columns = statement.selected_columns
     types = tuple(column.type for column in columns)
     if kind in {"objects", "members"}:
+        _require_once(spec, statement)
         names = tuple(column.key for column in loaded_columns(spec.model))
         return statement, Shape(kind, names, types, mapper=mapper_of(spec.model))
-    aliases = _aliases(spec, columns) if kind == "rows" else ()
+    aliases = _aliases(spec, columns) if kind != "scalars" and spec.gives_rows else ()
     return statement, Shape(kind, tuple(columns.keys()), types, aliases=aliases)
+
+
+def _require_once(spec: QuerySpec, statement: sa.Select[Any]) -> None:
+    """Leave to SQLAlchemy what could give an object twice: a condition that joins a table."""
+    if not spec.needs_merging and len(statement.get_final_froms()) > 1:
+        raise UnplannableError("a condition joins a table")
 
 
 def _aliases(spec: QuerySpec, columns: Any) -> tuple[tuple[Any, ...], ...]:
