@@ -69,6 +69,7 @@ class AndamiosEngine:
     ) -> None:
         self._url = make_url(url)
         self._async_engine = create_engine(self._url, options)
+        self._variants: dict[tuple[tuple[str, Any], ...], AsyncEngine] = {}
         self._hooks = Hooks(self._async_engine.sync_engine)
         self._connections = ConnectionManager(self)
         self._monitor = monitor or HealthMonitor()
@@ -155,9 +156,17 @@ class AndamiosEngine:
             options = {"andamios_read_only": True, "postgresql_readonly": True}
         if isolation is not None:
             options |= self._isolation(isolation)
-        engine = self._async_engine
-        bind = engine.execution_options(**options) if options else engine
-        return SessionManager(bind, is_current=is_current, engine=self)
+        return SessionManager(self._with(options), is_current=is_current, engine=self)
+
+    def _with(self, options: dict[str, Any]) -> AsyncEngine:
+        """Give the engine with execution options; making one costs as much as a statement."""
+        if not options:
+            return self._async_engine
+        key = tuple(options.items())
+        found = self._variants.get(key)
+        if found is None:
+            found = self._variants[key] = self._async_engine.execution_options(**options)
+        return found
 
     def _isolation(self, level: str) -> dict[str, str]:
         level = level.upper().replace("_", " ")
