@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import sqlalchemy.ext.asyncio as sa_asyncio
 
     from andamios.plans.cache import Plans
-    from andamios.plans.drivers import Answer
+    from andamios.plans.drivers import Answer, Driver
     from andamios.plans.forms import Form
     from andamios.plans.plan import Plan
 
@@ -106,7 +106,7 @@ class SessionPlans:
             try:
                 answer: Answer = await driver.join(connection.connection, sql, values)
             except BaseException as error:
-                await self._session.run_sync(_fail, connection, error, sql)
+                await self._session.run_sync(_fail, connection, error, sql, driver)
                 raise
             executor.finished(sql, began)
             return answer
@@ -115,7 +115,8 @@ class SessionPlans:
         """Give SQLAlchemy's connection, which has begun a transaction."""
         sync, executor = self._sync, self.executor
         is_here = sync.in_transaction() and sync._transaction._connections  # noqa: SLF001
-        if is_here or executor.connects_without_io():
+        # A savepoint is sent with its first statement.
+        if is_here or (not sync.in_nested_transaction() and executor.connects_without_io()):
             connection: Any = sync.connection()
         else:
             connection = (await self._session.connection()).sync_connection
@@ -124,12 +125,13 @@ class SessionPlans:
         return connection
 
 
-def _fail(_sync: Any, connection: Any, error: BaseException, sql: str) -> None:
+def _fail(_sync: Any, connection: Any, error: BaseException, sql: str, driver: Driver) -> None:
     """Let SQLAlchemy do with an error what it does, and raise what it raises."""
     if isinstance(error, Exception):
         try:
             connection.connection.dbapi_connection._handle_exception(error)  # noqa: SLF001
         except Exception as adapted:  # noqa: BLE001  whatever it makes of it
+            driver.is_outdated(adapted)  # and will be prepared anew next time
             error = adapted
     connection._handle_dbapi_exception(error, sql, None, None, None)  # noqa: SLF001
 

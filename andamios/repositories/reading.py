@@ -9,6 +9,8 @@ import sqlalchemy as sa
 from andamios.errors import DataError
 from andamios.models.soft_delete import is_soft_delete
 from andamios.queries.fields import key_attributes, key_condition
+from andamios.queries.short import ShortReader
+from andamios.queries.spec import QuerySpec
 from andamios.queries.values import checked
 
 if TYPE_CHECKING:
@@ -82,7 +84,7 @@ async def get(
 
 
 async def get_many(
-    session: AsyncSession,
+    source: AsyncSession | ShortReader,
     model: type[T],
     keys: Iterable[Key],
     options: Sequence[ORMOption] = (),
@@ -91,16 +93,21 @@ async def get_many(
     Give the objects with these keys, in this order; keys without a row are left out.
 
     Args:
-        session: Where to read.
+        source: Where to read; the short way loads nothing along.
         model: The mapped class.
         keys: All parts of each key.
         options: What is loaded along.
     """
     wanted = list(dict.fromkeys(keys))
+    names = [attribute.key for attribute in key_attributes(model)]
     found: dict[Key, T] = {}
     for start in range(0, len(wanted), KEYS_AT_ONCE):
         condition = key_condition(model, wanted[start : start + KEYS_AT_ONCE])
-        result = await session.execute(sa.select(model).where(condition).options(*options))
-        for entity in result.scalars().unique():
-            found[tuple(sa.inspect(entity, raiseerr=True).identity)] = entity
+        if isinstance(source, ShortReader):
+            entities = await source.results(QuerySpec(model, where=(condition,)))
+        else:
+            result = await source.execute(sa.select(model).where(condition).options(*options))
+            entities = list(result.scalars().unique())
+        for entity in entities:
+            found[tuple(getattr(entity, name) for name in names)] = entity
     return [found[key] for key in wanted if key in found]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from andamios.errors import NotFoundError
+from andamios.plans.forms import UnplannableError
 from andamios.queries.loading import Load, loader_options
 from andamios.queries.scope import read
+from andamios.queries.short import reader_of_objects
 from andamios.repositories import reading
 from andamios.repositories.base import BaseRepository, listed
 
@@ -53,6 +56,10 @@ class SelectingRepository(BaseRepository[T]):
             The objects in the order of their keys; missing ones are left out.
         """
         keys = [reading.checked_key(self.model, id) for id in ids]  # noqa: A001
+        short = None if listed(load) else reader_of_objects(self._bind, self.model)
+        if short is not None:
+            with suppress(UnplannableError):
+                return await reading.get_many(short, self.model, keys)
         options = loader_options(self.model, map(Load, listed(load)))
         return await read(
             self._bind, self.model, lambda s: reading.get_many(s, self.model, keys, options)
