@@ -278,7 +278,7 @@ OPERATIONS = {
         ),
         Operation(
             "bulk-keys",
-            "… keys back",
+            "bulk insert, keys back",
             "bulk_keys",
             _ten_thousand,
             checks.keys_stored,
@@ -289,7 +289,7 @@ OPERATIONS = {
         ),
         Operation(
             "bulk-instances",
-            "… instances built",
+            "bulk insert, instances built",
             "bulk_instances",
             _ten_thousand,
             checks.instances_stored,
