@@ -26,6 +26,8 @@ __all__ = [
     "all_statements_seen",
     "is_every_statement_seen",
     "listen",
+    "pool_listeners",
+    "statement_listeners",
     "stop",
     "stranger_to_pool",
     "stranger_to_statements",
@@ -33,8 +35,12 @@ __all__ = [
 
 POOL_EVENTS = ("checkout", "checkin", "reset")
 
-EXECUTE_EVENTS = ("before_execute", "after_execute")
-CURSOR_EVENTS = ("before_cursor_execute", "after_cursor_execute")
+STATEMENT_EVENTS = (
+    "before_execute",
+    "after_execute",
+    "before_cursor_execute",
+    "after_cursor_execute",
+)
 DRIVER_EVENTS = ("do_execute", "do_executemany", "do_execute_no_params")
 
 Misses = Literal["nothing", "writes"]
@@ -88,6 +94,27 @@ is_every_statement_seen = _seen.get
 """Whether a block of :func:`all_statements_seen` is open."""
 
 
+def statement_listeners(engine: Engine) -> tuple[int, ...]:
+    """Count who listens to statements, quickly; spelled out, since every statement asks."""
+    dispatch: Any = engine.dispatch
+    driver: Any = engine.dialect.dispatch
+    return (
+        len(dispatch.before_cursor_execute),
+        len(dispatch.after_cursor_execute),
+        len(dispatch.before_execute),
+        len(dispatch.after_execute),
+        len(driver.do_execute),
+        len(driver.do_executemany),
+        len(driver.do_execute_no_params),
+    )
+
+
+def pool_listeners(engine: Engine) -> tuple[int, ...]:
+    """Count who listens to connections that are taken and returned, quickly."""
+    dispatch: Any = engine.pool.dispatch
+    return len(dispatch.checkout), len(dispatch.checkin), len(dispatch.reset)
+
+
 def stranger_to_statements(engine: Engine, *, writes: bool) -> str | None:
     """
     Find an event of statements at which somebody listens who must see all of them.
@@ -99,15 +126,9 @@ def stranger_to_statements(engine: Engine, *, writes: bool) -> str | None:
     Returns:
         The event's name, or None.
     """
-    # Spelled out, since every statement asks.
-    dispatch: Any = engine.dispatch
-    if dispatch.before_cursor_execute or dispatch.after_cursor_execute:
-        found = _stranger(engine, dispatch, CURSOR_EVENTS, writes=writes)
-        if found is not None:
-            return found
-    if dispatch.before_execute or dispatch.after_execute:
-        return _stranger(engine, dispatch, EXECUTE_EVENTS, writes=writes)
-    return _stranger(engine, engine.dialect.dispatch, DRIVER_EVENTS, writes=writes)
+    return _stranger(engine, engine.dispatch, STATEMENT_EVENTS, writes=writes) or _stranger(
+        engine, engine.dialect.dispatch, DRIVER_EVENTS, writes=writes
+    )
 
 
 def stranger_to_pool(engine: Engine) -> str | None:

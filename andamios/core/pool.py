@@ -75,11 +75,20 @@ class PoolStats:
 
 @dataclass(frozen=True, slots=True)
 class CheckOut:
-    """Who has a connection: since when (``time.perf_counter``), from where, in which task."""
+    """
+    Who has a connection: since when (``time.perf_counter``), in which task, from where.
+
+    The stack of one that was lent for a single statement is empty.
+    """
 
     since: float
-    stack: Stack
-    task: str | None
+    owner: asyncio.Task[Any] | None
+    stack: Stack = ()
+
+    @property
+    def task(self) -> str | None:
+        """The name of the task."""
+        return None if self.owner is None else self.owner.get_name()
 
 
 class LivePool(Pool):
@@ -146,7 +155,7 @@ class LivePool(Pool):
         if self.on_taken is not None or not self.is_ready():
             return None
         record = self._idle.pop() if self._use_lifo else self._idle.popleft()
-        self._note(record)
+        self._note(record, ())
         trust(record)
         return record
 
@@ -259,12 +268,13 @@ class LivePool(Pool):
     def _do_get(self) -> ConnectionPoolEntry:
         self._settle()
         record = self._get()
-        self._note(record)
+        self._note(record, stack_of_caller())
         return record
 
-    def _note(self, record: ConnectionPoolEntry) -> None:
-        self.check_outs[record] = CheckOut(time.perf_counter(), *stack_of_caller())
-        self._peak = max(self._peak, self.checkedout() + len(self._waiters))
+    def _note(self, record: ConnectionPoolEntry, stack: Stack) -> None:
+        self.check_outs[record] = CheckOut(time.perf_counter(), asyncio.current_task(), stack)
+        wanted = self._open - len(self._idle) + len(self._waiters)
+        self._peak = max(self._peak, wanted)
 
     def _settle(self) -> None:
         """Forget connections that belong to another event loop or process."""

@@ -38,13 +38,8 @@ _LIBRARIES = (
 """Where code lies that is nobody's own line."""
 
 
-def stack_of_caller() -> tuple[Stack, str | None]:
-    """
-    Remember who called, at the cost of a few microseconds.
-
-    Returns:
-        The stack, and the name of the task.
-    """
+def stack_of_caller() -> Stack:
+    """Remember who called, at the cost of a few microseconds."""
     parent = greenlet.getcurrent().parent
     # In SQLAlchemy's greenlet the caller is outside of it.
     frame: FrameType | None = sys._getframe(1) if parent is None else parent.gr_frame  # noqa: SLF001
@@ -52,8 +47,7 @@ def stack_of_caller() -> tuple[Stack, str | None]:
     while frame is not None and len(kept) < DEPTH:
         kept.append((frame.f_code, frame.f_lasti))
         frame = frame.f_back
-    task = asyncio.current_task()
-    return tuple(kept), task.get_name() if task is not None else None
+    return tuple(kept)
 
 
 def format_stack(stack: Stack) -> str:

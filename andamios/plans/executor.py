@@ -17,6 +17,8 @@ from sqlalchemy.util.concurrency import greenlet_spawn
 from andamios.core.guard import translating
 from andamios.core.listening import (
     is_every_statement_seen,
+    pool_listeners,
+    statement_listeners,
     stranger_to_pool,
     stranger_to_statements,
 )
@@ -49,20 +51,27 @@ class Executor:
         self._hooks = engine.hooks
         self.dialect = self._sync_engine.dialect
         self.driver = driver_of(self.dialect)
-        self._lasting = next(_lasting_obstacles(self.driver, self._sync_engine), None)
+        # What was found for reads and for writes, as long as the same listen.
+        self._known: list[tuple[tuple[int, ...], str | None] | None] = [None, None]
+        self._known_pool: tuple[tuple[int, ...], bool] = ((), False)
 
     def obstacle(self, *, writes: bool) -> str | None:
         """Say what is in the way of every statement of the engine, or of its writes."""
-        engine = self._sync_engine
-        if self._lasting is not None:
-            return self._lasting
         if is_every_statement_seen():
             return "somebody wants to see every statement of this block"
+        listeners = statement_listeners(self._sync_engine)
+        known = self._known[writes]
+        if known is None or known[0] != listeners:
+            known = self._known[writes] = listeners, self._find_obstacle(writes=writes)
+        return known[1]
+
+    def _find_obstacle(self, *, writes: bool) -> str | None:
+        engine = self._sync_engine
         if not isinstance(engine.pool, LivePool):
             return f"the pool is a {type(engine.pool).__name__}"
         if (name := stranger_to_statements(engine, writes=writes)) is not None:
             return f"somebody listens to {name}"
-        return None
+        return next(_lasting_obstacles(self.driver, engine), None)
 
     def connects_without_io(self) -> bool:
         """Whether a session could take a connection and begin without waiting for anything."""
@@ -71,7 +80,10 @@ class Executor:
 
     def is_pool_ours(self) -> bool:
         """Whether nobody else wants to see connections that are taken and returned."""
-        return stranger_to_pool(self._sync_engine) is None
+        listeners = pool_listeners(self._sync_engine)
+        if self._known_pool[0] != listeners:
+            self._known_pool = listeners, stranger_to_pool(self._sync_engine) is None
+        return self._known_pool[1]
 
     def finished(self, sql: str, began: float) -> None:
         """Tell of a statement that was sent inside a transaction."""

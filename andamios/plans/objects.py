@@ -10,6 +10,8 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+
 from andamios.core.session import Session
 from andamios.models import mixins, recording, soft_delete
 
@@ -37,6 +39,8 @@ _heard = Session().dispatch
 
 _ours = {name: len(getattr(_heard, name)) for name in (*READ_EVENTS, *WRITE_EVENTS)}
 
+_our_readers = tuple(_ours[name] for name in READ_EVENTS)
+
 ROW_EVENTS = tuple(
     f"{when}_{what}" for when in ("before", "after") for what in ("insert", "update", "delete")
 )
@@ -44,19 +48,21 @@ ROW_EVENTS = tuple(
 LOADED_LATER = {"select", "raise", "raise_on_sql", "dynamic", "write_only"}
 """How a relationship can be mapped so that loading its object does nothing for it."""
 
-_known: weakref.WeakKeyDictionary[Mapper[Any], str | None] = weakref.WeakKeyDictionary()
+_known: weakref.WeakKeyDictionary[type[Any], tuple[Mapper[Any], int, str | None]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
-def load_obstacle(mapper: Mapper[Any]) -> str | None:
-    """Say why SQLAlchemy has to load objects of a mapper, or None if it need not."""
-    if mapper not in _known:
-        _known[mapper] = next(_obstacles(mapper), None)
-    found = _known[mapper]
-    if found is None and (
-        mapper.class_manager.dispatch.load or mapper.class_manager.dispatch.refresh
-    ):
-        return f"somebody listens to loads of {mapper.class_.__name__}"
-    return found
+def load_obstacle(model: type[Any]) -> str | None:
+    """Say why SQLAlchemy has to load objects of a model, or None if it need not."""
+    known = _known.get(model)
+    if known is None or known[1] != len(known[0].attrs):  # another model added a backref
+        mapper: Mapper[Any] = sa.inspect(model)
+        known = _known[model] = mapper, len(mapper.attrs), next(_obstacles(mapper), None)
+    dispatch: Any = known[0].class_manager.dispatch
+    if known[2] is None and (dispatch.load or dispatch.refresh):
+        return f"somebody listens to loads of {model.__name__}"
+    return known[2]
 
 
 def write_obstacle(mapper: Mapper[Any]) -> str | None:
@@ -87,6 +93,12 @@ def listeners_obstacle(session: Session, *, writes: bool) -> str | None:
 
 
 def _obstacle_of(dispatch: Any, *, writes: bool) -> str | None:
+    if not writes and _our_readers == (
+        len(dispatch.do_orm_execute),
+        len(dispatch.loaded_as_persistent),
+        len(dispatch.persistent_to_detached),
+    ):
+        return None  # nearly always
     for name in WRITE_EVENTS if writes else READ_EVENTS:
         if len(getattr(dispatch, name)) != _ours[name]:
             return f"somebody listens to {name} of sessions"

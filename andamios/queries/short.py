@@ -71,7 +71,7 @@ class QueryPath:
 
 def reader_of_objects(bind: Bind, model: type[Any]) -> ShortReader | None:
     """Give what finds objects of a model by their keys on the short way, or None."""
-    found = load_obstacle(mapper_of(model)) or _reader_of(bind)
+    found = load_obstacle(model) or _reader_of(bind)
     return found if isinstance(found, ShortReader) else None
 
 
@@ -106,7 +106,7 @@ def _reader(bind: Bind, spec: QuerySpec) -> ShortReader | str:
         return _reader_of(bind)
     if spec.loads:
         return "it loads relationships"
-    return load_obstacle(mapper_of(spec.model)) or _reader_of(bind)
+    return load_obstacle(spec.model) or _reader_of(bind)
 
 
 def _reader_of(bind: Bind) -> ShortReader | str:
