@@ -18,7 +18,7 @@ import os
 import time
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sqlalchemy import exc
 from sqlalchemy.pool import Pool
@@ -73,8 +73,7 @@ class PoolStats:
     waiting: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class CheckOut:
+class CheckOut(NamedTuple):
     """
     Who has a connection: since when (``time.perf_counter``), in which task, from where.
 

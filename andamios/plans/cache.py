@@ -11,7 +11,7 @@ from andamios.plans.executor import Executor
 from andamios.plans.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import ClauseElement, Table
 
@@ -38,6 +38,11 @@ class Plans:
         self.executor = Executor(engine)
         self._plans: Any = LRUCache(KEPT)
 
+    def known(self, *key: object) -> Plan | None:
+        """Give the plan of a form with this key, if there is one."""
+        found: Plan | None = self._plans.get(key)
+        return found
+
     def plan(self, form: Form, build: Callable[[], tuple[ClauseElement, Shape]]) -> Plan:
         """
         Give the plan of a form.
@@ -58,16 +63,18 @@ class Plans:
             self._plans[key] = found
         return found
 
-    async def results(self, plan: Plan, form: Form, *, writes: Table | None = None) -> list[Any]:
-        """Run a plan with the parameters of a form, and give what its rows become."""
-        rows, _, description = await self.send(plan, form, writes=writes)
-        assert self.executor.driver is not None
+    async def results(
+        self, plan: Plan, values: Sequence[Any], *, writes: Table | None = None
+    ) -> list[Any]:
+        """Run a plan with the values of a form's parameters, and give what its rows become."""
+        sql, bound = plan.bind(values)
+        rows, _, description = await self.executor.run(sql, bound, writes=writes)
         return plan.build(rows, description, self.executor.driver)
 
-    async def send(self, plan: Plan, form: Form, *, writes: Table | None = None) -> Answer:
-        """Run a plan with the parameters of a form, and give the driver's answer."""
-        sql, values = plan.bind(form.parameters)
-        return await self.executor.run(sql, values, writes=writes)
+    async def send(self, plan: Plan, values: Sequence[Any], *, writes: Table) -> Answer:
+        """Run a plan that writes, and give the driver's answer."""
+        sql, bound = plan.bind(values)
+        return await self.executor.run(sql, bound, writes=writes)
 
 
 _plans: weakref.WeakKeyDictionary[AndamiosEngine, Plans] = weakref.WeakKeyDictionary()

@@ -49,6 +49,11 @@ class Form:
         self.key: list[object] = list(parts)
         self.parameters: list[Any] = []
 
+    @property
+    def values(self) -> list[Any]:
+        """The values of the parameters."""
+        return [parameter.effective_value for parameter in self.parameters]
+
     def add(self, items: Iterable[Any]) -> None:
         """
         Add expressions of SQLAlchemy, texts, models, or what has a ``form`` and a value.

@@ -58,52 +58,51 @@ class Plan:
         self._dialect = dialect
         self._shape = shape
         self._compiled = compiled if compiled.post_compile_params else None
-        self._constants = _constants(statement, compiled, parameters)
-        self._keys = [parameter.key for parameter in (*parameters, *self._constants)]
+        constants = _constants(statement, compiled, parameters)
+        self._constants = [constant.effective_value for constant in constants]
+        self._keys = [parameter.key for parameter in (*parameters, *constants)]
         self._places = _places(compiled, self._keys)
         self.mapper = shape.mapper
         self._description: Any = self  # of no answer yet
         self._build: Any = None
         self._builders: dict[Any, Any] = {}
 
-    def bind(self, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
+    def bind(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """
-        Give SQL and values for a statement of this form.
+        Give SQL and bound values for a statement of this form.
+
+        Args:
+            values: Of the form's parameters.
 
         Raises:
             DataError: A value does not fit its type.
         """
         if self._constants:
-            parameters = [*parameters, *self._constants]
+            values = [*values, *self._constants]
         try:
             if self._compiled is not None:
-                return self._expanded(parameters)
+                return self._expanded(values)
             return self.sql, [
-                parameters[place].effective_value
-                if convert is None
-                else convert(parameters[place].effective_value)
+                values[place] if convert is None else convert(values[place])
                 for place, convert in self._places
             ]
         except Exception as error:
             raise translate(error, statement=self.sql) or error from error
 
-    def _expanded(self, parameters: Sequence[Any]) -> tuple[str, list[Any]]:
+    def _expanded(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """Write lists of values out, as SQLAlchemy does for IN."""
         compiled: Any = self._compiled
-        values = {
-            key: parameter.effective_value
-            for key, parameter in zip(self._keys, parameters, strict=True)
-        }
-        state = compiled.construct_expanded_state(values)
+        state = compiled.construct_expanded_state(dict(zip(self._keys, values, strict=True)))
         converts, given = state.processors, state.parameters
         return state.statement, [
             converts[name](given[name]) if name in converts else given[name]
             for name in state.positiontup
         ]
 
-    def build(self, rows: Sequence[Any], description: Any, driver: Driver) -> list[Any]:
+    def build(self, rows: Sequence[Any], description: Any, driver: Driver | None) -> list[Any]:
         """Make results of rows."""
         if description is not self._description:
+            assert driver is not None
             codes = driver.codes(description) if description is not None else None
             if codes not in self._builders:
                 self._builders[codes] = builder(self._shape, codes, self._dialect)

@@ -71,6 +71,10 @@ class SessionPlans:
         """Give the plan of a form, as :class:`Plans` does."""
         return self._plans.plan(form, build)
 
+    def known(self, *key: object) -> Plan | None:
+        """Give the plan of a form with this key, if there is one."""
+        return self._plans.known(*key)
+
     def held(self, mapper: Any, key: tuple[Any, ...]) -> Any:
         """
         Give the object with a key that the session has, or None.
@@ -83,15 +87,15 @@ class SessionPlans:
             raise UnplannableError("the session has an object that may have to be refreshed")
         return entity
 
-    async def results(self, plan: Plan, form: Form) -> list[Any]:
+    async def results(self, plan: Plan, values: Sequence[Any]) -> list[Any]:
         """
         Run a plan, and give what its rows become.
 
         Raises:
             UnplannableError: SQLAlchemy has to do it.
         """
-        sql, values = plan.bind(form.parameters)
-        rows, _, description = await self._run(sql, values)
+        sql, bound = plan.bind(values)
+        rows, _, description = await self._run(sql, bound)
         driver: Any = self.executor.driver
         found = plan.build(rows, description, driver)
         return found if plan.mapper is None else _members(self._sync, plan.mapper, found)

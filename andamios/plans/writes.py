@@ -54,12 +54,12 @@ async def insert(plans: Plans, entity: Any) -> None:
     returns = plans.executor.dialect.insert_returning
     plan = plans.plan(form, lambda: _insert(mapper, values, filled if returns else ()))
     if returns:
-        rows = await plans.results(plan, form, writes=mapper.local_table)
+        rows = await plans.results(plan, form.values, writes=mapper.local_table)
         made = dict(zip((column.key for column in filled), rows[0], strict=True)) if filled else {}
     else:
         if any(not column.primary_key for column in filled):
             raise UnplannableError("the database computes a default, which it does not return")
-        answer = await plans.send(plan, form, writes=mapper.local_table)
+        answer = await plans.send(plan, form.values, writes=mapper.local_table)
         made = {column.key: answer[2] for column in filled}
     _settle(mapper, entity, values | made)
 
@@ -93,7 +93,7 @@ async def update(plans: Plans, entity: Any) -> bool:
     form.parameters += [Given(value, KEY + key) for key, value in where.items()]
     returns = plans.executor.dialect.name == "sqlite"
     plan = plans.plan(form, lambda: _update(mapper, values, where, returns=returns))
-    if (await plans.send(plan, form, writes=mapper.local_table))[1] != 1:
+    if (await plans.send(plan, form.values, writes=mapper.local_table))[1] != 1:
         return False
     _settle(mapper, entity, values)
     return True
@@ -123,7 +123,7 @@ async def delete(plans: Plans, model: type[Any], key: tuple[Any, ...]) -> bool:
     form.parameters = [Given(value, KEY + name) for name, value in where.items()]
     returns = plans.executor.dialect.name == "sqlite"
     plan = plans.plan(form, lambda: _delete(mapper, where, returns=returns))
-    return (await plans.send(plan, form, writes=mapper.local_table))[1] > 0
+    return (await plans.send(plan, form.values, writes=mapper.local_table))[1] > 0
 
 
 def _require(plans: Plans, mapper: Mapper[Any]) -> None:

@@ -26,7 +26,7 @@ from andamios.queries.scope import given_session
 from andamios.queries.spec import QuerySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from andamios.plans.cache import Plans
     from andamios.plans.plan import Plan
@@ -145,16 +145,15 @@ class ShortReader:
             held = self._plans.held(mapper_of(model), key)
             if held is not None:
                 return held
+        plan = self._plans.known(model, self._objects) or self._planned_by_key(model, key)
+        results = await self._run(plan, key)
+        return results[0] if results else None
+
+    def _planned_by_key(self, model: type[Any], key: tuple[Any, ...]) -> Plan:
         form, plans, kind = Form(model, self._objects), self._plans, self._objects
         form.parameters = _equalities(model, key)
-        plan = plans.plan(
-            form,
-            lambda: _planned(
-                QuerySpec(model, where=tuple(form.parameters)), kind, _flat, plans, form
-            ),
-        )
-        results = await self._run(plan, form)
-        return results[0] if results else None
+        spec = QuerySpec(model, where=tuple(form.parameters))
+        return plans.plan(form, lambda: _planned(spec, kind, _flat, plans, form))
 
     async def dicts(self, spec: QuerySpec) -> list[Any]:
         """Give what a query finds as dicts."""
@@ -171,17 +170,17 @@ class ShortReader:
 
     async def _find(self, spec: QuerySpec, kind: Kind, compose: Compose) -> list[Any]:
         form, plan = self._planned(spec, kind, compose)
-        return await self._run(plan, form)
+        return await self._run(plan, form.values)
 
-    async def _run(self, plan: Plan, form: Form) -> list[Any]:
+    async def _run(self, plan: Plan, values: Sequence[Any]) -> list[Any]:
         plans = self._plans
         try:
-            return await plans.results(plan, form)
+            return await plans.results(plan, values)
         except ConnectionFailedError as error:
             # As every read that stands alone: once more, on a fresh connection.
             if error.statement is None or isinstance(plans, SessionPlans):
                 raise
-        return await plans.results(plan, form)
+        return await plans.results(plan, values)
 
     def plan(self, spec: QuerySpec) -> None:
         """

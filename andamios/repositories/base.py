@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from andamios.core.engine import AndamiosEngine
 from andamios.errors import ConfigurationError
@@ -143,8 +143,12 @@ class BaseRepository(IRepository[T]):
             condition = key_condition(self.model, [key])
             return await self._selection(condition, load=load).one_or_none()
         if (short := reader_of_objects(self._bind, self.model)) is not None:
-            with suppress(UnplannableError):
-                return cast("T | None", await short.get(self.model, key))
+            try:
+                found: T | None = await short.get(self.model, key)
+            except UnplannableError:
+                pass
+            else:
+                return found
         return await read(
             self._bind, self.model, lambda session: reading.get(session, self.model, key)
         )
