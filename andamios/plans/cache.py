@@ -13,11 +13,12 @@ from andamios.plans.plan import Plan
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ClauseElement, Table
+    from sqlalchemy import ClauseElement
 
     from andamios.core.engine import AndamiosEngine
     from andamios.plans.builders import Shape
     from andamios.plans.drivers import Answer
+    from andamios.plans.executor import Writes
     from andamios.plans.forms import Form
 
 __all__ = ["Plans", "plans_of"]
@@ -64,14 +65,14 @@ class Plans:
         return found
 
     async def results(
-        self, plan: Plan, values: Sequence[Any], *, writes: Table | None = None
+        self, plan: Plan, values: Sequence[Any], *, writes: Writes = None
     ) -> list[Any]:
         """Run a plan with the values of a form's parameters, and give what its rows become."""
         sql, bound = plan.bind(values)
         rows, _, description = await self.executor.run(sql, bound, writes=writes)
         return plan.build(rows, description, self.executor.driver)
 
-    async def send(self, plan: Plan, values: Sequence[Any], *, writes: Table) -> Answer:
+    async def send(self, plan: Plan, values: Sequence[Any], *, writes: Writes) -> Answer:
         """Run a plan that writes, and give the driver's answer."""
         sql, bound = plan.bind(values)
         return await self.executor.run(sql, bound, writes=writes)

@@ -29,11 +29,14 @@ from andamios.plans.drivers import driver_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import Literal
 
     from sqlalchemy import Table
 
     from andamios.core.engine import AndamiosEngine
     from andamios.plans.drivers import Answer, Driver
+
+    Writes = Table | Literal[True] | None
 
 __all__ = ["Executor"]
 
@@ -89,14 +92,14 @@ class Executor:
         """Tell of a statement that was sent inside a transaction."""
         self._hooks.finished_within(sql, began)
 
-    async def run(self, sql: str, values: Sequence[Any], *, writes: Table | None = None) -> Answer:
+    async def run(self, sql: str, values: Sequence[Any], *, writes: Writes = None) -> Answer:
         """
         Run a statement.
 
         Args:
             sql: In the paramstyle of the dialect.
             values: Bound ones, in the order of their places.
-            writes: The table that it writes to.
+            writes: The table whose rules it may break; True if those of others.
 
         Raises:
             AndamiosError: As a session would raise it.
@@ -134,7 +137,7 @@ class Executor:
             return await greenlet_spawn(self._sync_engine.raw_connection)
 
     async def _failed(
-        self, connection: Any, error: BaseException, sql: str, writes: Table | None
+        self, connection: Any, error: BaseException, sql: str, writes: Writes
     ) -> BaseException:
         """Give the connection back, or up, and give the error to raise."""
         pool = self._sync_engine.pool
@@ -155,9 +158,10 @@ class Executor:
         return self._translated(adapted, sql, writes, is_lost=is_lost) or error
 
     def _translated(
-        self, error: Any, sql: str, writes: Table | None, *, is_lost: bool
+        self, error: Any, sql: str, writes: Writes, *, is_lost: bool
     ) -> Exception | None:
-        found = translate(error, statement=sql, table=writes, is_disconnect=is_lost)
+        table = None if writes is True else writes
+        found = translate(error, statement=sql, table=table, is_disconnect=is_lost)
         if found is None and isinstance(error, self.dialect.loaded_dbapi.Error):
             found = unclassified(exc.DBAPIError(sql, None, error))
         if isinstance(found, ConnectionFailedError) and writes is not None:

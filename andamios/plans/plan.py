@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sqlalchemy import exc
 from sqlalchemy.sql.compiler import WARN_LINTING
 
 from andamios.core.translation import translate
@@ -87,7 +88,8 @@ class Plan:
                 for place, convert in self._places
             ]
         except Exception as error:
-            raise translate(error, statement=self.sql) or error from error
+            failed = exc.StatementError(str(error), self.sql, None, error)
+            raise translate(failed) or error from error
 
     def _expanded(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """Write lists of values out, as SQLAlchemy does for IN."""

@@ -51,7 +51,7 @@ async def insert(plans: Plans, entity: Any) -> None:
     form = Form(mapper.class_, "insert", *sorted(values))
     form.parameters = [Given(value, VALUE + key) for key, value in values.items()]
     form.parameters.sort(key=lambda each: each.key)
-    returns = plans.executor.dialect.insert_returning
+    returns = bool(filled) and plans.executor.dialect.insert_returning
     plan = plans.plan(form, lambda: _insert(mapper, values, filled if returns else ()))
     if returns:
         rows = await plans.results(plan, form.values, writes=mapper.local_table)
@@ -81,6 +81,8 @@ async def update(plans: Plans, entity: Any) -> bool:
     state: Any = sa.inspect(entity)
     if not state.detached:
         raise UnplannableError("it is new, or belongs to a session")
+    if state.expired_attributes & set(mapper.column_attrs.keys()):
+        raise UnplannableError("it has attributes that are to be read again")
     values = _changes(mapper, state)
     form = Form(mapper.class_, "update", *sorted(values))
     where = dict(zip((column.key for column in mapper.primary_key), state.key[1], strict=True))
@@ -123,7 +125,8 @@ async def delete(plans: Plans, model: type[Any], key: tuple[Any, ...]) -> bool:
     form.parameters = [Given(value, KEY + name) for name, value in where.items()]
     returns = plans.executor.dialect.name == "sqlite"
     plan = plans.plan(form, lambda: _delete(mapper, where, returns=returns))
-    return (await plans.send(plan, form.values, writes=mapper.local_table))[1] > 0
+    # What a deletion breaks is a rule of the tables that refer to this one.
+    return (await plans.send(plan, form.values, writes=True))[1] > 0
 
 
 def _require(plans: Plans, mapper: Mapper[Any]) -> None:
@@ -148,6 +151,8 @@ def _values(mapper: Any, held: Mapping[str, Any]) -> dict[str, Any]:
             raise UnplannableError("a value is an expression of SQL")
         is_given = value is not None or column.type.should_evaluate_none
         if is_given or not _is_made(mapper, column):
+            if column.primary_key and value is None:
+                raise UnplannableError("a part of its key is missing")
             values[column.key] = value
     if mapper.version_id_col is not None and mapper.version_id_generator is not False:
         values[mapper.version_id_col.key] = mapper.version_id_generator(None)
@@ -170,6 +175,8 @@ def _changes(mapper: Any, state: Any) -> dict[str, Any]:
     if not values:
         raise UnplannableError("nothing was changed")
     for column in mapper.local_table.c:
+        if column.server_onupdate is not None:
+            raise UnplannableError("the database computes a column")
         is_due = column.onupdate is not None and column is not mapper.version_id_col
         if is_due and column.key not in values:
             values[column.key] = _made_by(column.onupdate)
@@ -261,7 +268,8 @@ def _settle(mapper: Any, entity: Any, values: Mapping[str, Any]) -> None:
     given = state.dict
     for key, value in values.items():
         name = _name(mapper, table.c[key])
-        if value is not None or name in given:
+        # As SQLAlchemy does, which leaves out what nobody gave and nothing made.
+        if value is not None or name in given or table.c[key].default is not None:
             given[name] = value
     state.key = mapper.identity_key_from_primary_key(
         [given[_name(mapper, column)] for column in mapper.primary_key]

@@ -74,7 +74,7 @@ def _memory(state: Any) -> Memory:
     for key in state.mapper.attrs.keys() & state.dict.keys():
         history, value = state.attrs[key].history, state.dict[key]
         is_changed = history.has_changes()
-        if isinstance(value, list):
+        if key in state.mapper.relationships and isinstance(value, list):
             read[key] = [*(history.unchanged or ()), *(history.deleted or ())]
             value = list(value)
         elif not is_changed:

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import sqlalchemy as sa
+from hypothesis import settings
 from sqlalchemy import func
 from sqlalchemy.orm import aliased
 
@@ -48,7 +49,18 @@ from tests.plans.models import (
     Shade,
 )
 
-__all__ = ["READS", "Case", "fill", "filter_cases", "read_cases"]
+__all__ = [
+    "READS",
+    "VALUES",
+    "WRONG",
+    "Ask",
+    "Case",
+    "Way",
+    "fill",
+    "filter_cases",
+    "is_night",
+    "read_cases",
+]
 
 Ask = Callable[[AndamiosEngine], Awaitable[Any]]
 Way = Literal["short", "long", "either"]
@@ -70,6 +82,11 @@ class Case:
     ask: Ask
     way: Way = "short"
     is_deep: bool = False
+
+
+def is_night() -> bool:
+    """Whether a run takes its time: ``--hypothesis-profile=nightly``."""
+    return settings().max_examples > 100
 
 
 MOMENT = dt.datetime(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=dt.UTC)
@@ -522,6 +539,9 @@ ENDS: dict[str, Callable[[QueryBuilder[Any]], Awaitable[Any]]] = {
     "as_dicts": lambda q: q.as_dicts(),
 }
 
+RARE = {"one", "one_or_none", "scalar"}
+"""Ends that are much like others, and wait for the night."""
+
 CALLS: dict[str, Ask] = {
     "get_by_id": lambda e: _r(AUTHOR)(e).get_by_id(1),
     "get_by_id of none": lambda e: _r(AUTHOR)(e).get_by_id(99),
@@ -587,6 +607,8 @@ def read_cases() -> Iterator[Case]:
     """Give each query with each of its ends, and the reading methods of a repository."""
     for name, query in QUERIES.items():
         for end, work in ENDS.items():
+            if end in RARE and not is_night():
+                continue
             way: Way = "either" if name in EITHER | LONG else "short"
             if name in LONG - EITHER and end == "execute":
                 way = "long"

@@ -8,6 +8,7 @@ What differs from call to call (the time, a random key) is shown as what it is, 
 
 import copy
 import datetime as dt
+import decimal
 import pickle
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -26,7 +27,11 @@ Portrait: TypeAlias = Any
 
 STATE = "_sa_instance_state"
 
+JUST_NOW, RANDOM = "just now", "random"
+
 RECENT = dt.timedelta(minutes=5)
+
+ATOMS = {str, int, float, bool, bytes, type(None), decimal.Decimal}
 
 FACTS = ("code", "constraint", "columns", "table", "model", "attribute", "expected", "actual")
 """What errors tell besides their message."""
@@ -56,7 +61,8 @@ def deep_portrait(found: Any) -> Portrait:
         values = {key: value for key, value in sorted(vars(twin).items()) if key != STATE}
         painted.append(("copied", portrait(values), portrait(sa.inspect(twin).key)))
         if hasattr(entity, "to_dict"):
-            painted.append(("said", repr(entity), portrait(entity.to_dict())))
+            said = portrait(entity.to_dict())
+            painted.append(("said", said, None if _has_moving(said) else repr(entity)))
         painted += [("unloaded", name, _read(entity, name)) for name in _unloaded(entity)]
     return tuple(painted)
 
@@ -105,14 +111,14 @@ class _Painter:
 
     def show(self, value: Any) -> Portrait:
         kind = type(value).__qualname__
+        if type(value) in ATOMS or isinstance(value, BaseException):
+            return _error(value) if isinstance(value, BaseException) else (kind, repr(value))
         if isinstance(value, Row):
             return self._row(value)
         if isinstance(value, Mapping | RowMapping):
             return kind, tuple((repr(key), self.show(each)) for key, each in value.items())
         if isinstance(value, list | tuple | set | frozenset):
             return kind, tuple(self.show(each) for each in value)
-        if isinstance(value, BaseException):
-            return _error(value)
         if not isinstance(value, type) and sa.inspect(type(value), raiseerr=False) is not None:
             return self._entity(value)
         return kind, self._scalar(value)
@@ -120,9 +126,9 @@ class _Painter:
     def _scalar(self, value: Any) -> str:
         if isinstance(value, dt.datetime) and value.tzinfo is not None:
             is_recent = abs(dt.datetime.now(dt.UTC) - value) < RECENT
-            return f"just now, in {value.tzinfo!r}" if is_recent else repr(value)
+            return f"{JUST_NOW}, in {value.tzinfo!r}" if is_recent else repr(value)
         if isinstance(value, uuid.UUID) and value.version == 7:
-            return f"random {self._keys.setdefault(value, len(self._keys))}"
+            return f"{RANDOM} {self._keys.setdefault(value, len(self._keys))}"
         return repr(value)
 
     def _row(self, row: Row[Any]) -> Portrait:
@@ -150,7 +156,7 @@ class _Painter:
             ("modified", state.modified),
             ("committed", self.show(dict(sorted(state.committed_state.items())))),
             ("unloaded", *sorted(state.unloaded)),
-            ("expired", state.expired, *sorted(state.expired_attributes)),
+            ("expired", state.expired),
             ("session", state.session_id is not None),
             ("object", state.obj() is not None, state.was_deleted, state.has_identity),
             ("histories", *(self._history(each) for each in state.attrs)),
@@ -162,12 +168,16 @@ class _Painter:
 
 def _error(error: BaseException) -> Portrait:
     facts = tuple((name, repr(getattr(error, name, None))) for name in FACTS)
-    told = (getattr(error, "statement", None) is not None,) if _is_ours(error) else ()
-    return type(error).__qualname__, str(error), facts, told
+    statement = error.statement if isinstance(error, AndamiosError) else None
+    # How a statement is spelt is its way's business, RETURNING or not.
+    message = str(error).replace(statement or "\n", "a statement")
+    return type(error).__qualname__, message, facts, statement is not None
 
 
-def _is_ours(error: BaseException) -> bool:
-    return isinstance(error, AndamiosError)
+def _has_moving(painted: Portrait) -> bool:
+    if isinstance(painted, tuple):
+        return any(map(_has_moving, painted))
+    return painted.startswith((JUST_NOW, RANDOM)) if isinstance(painted, str) else False
 
 
 def _entities(found: Any) -> list[Any]:
