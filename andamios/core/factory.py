@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from andamios.core import json, mysql, postgresql, sqlite
+from andamios.core import json, postgresql
 from andamios.core.events import translate_errors
 from andamios.core.passwords import ask_for_password
 from andamios.core.ping import check_on_checkout
@@ -17,7 +17,7 @@ from andamios.core.tls import secure, take_tls
 from andamios.errors import ConfigurationError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -36,13 +36,15 @@ ENGINE_CONFIG: dict[str, Any] = {
 }
 """What an engine uses unless told otherwise; ``pool_recycle`` is in seconds."""
 
-PREPARE: dict[str, Callable[[AsyncEngine], None]] = {
-    "sqlite": sqlite.prepare,
-    "postgresql": postgresql.prepare,
-    "mysql": mysql.prepare,
-    "mariadb": mysql.prepare,
-}
-"""What an engine on each backend needs."""
+
+class Backend(Protocol):
+    """What a module knows of its backend."""
+
+    def target(self, url: URL) -> tuple[URL, dict[str, Any]]:
+        """Give the URL to connect to, and arguments for the driver."""
+
+    def prepare(self, engine: AsyncEngine) -> None:
+        """Register what an engine needs."""
 
 
 def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
@@ -58,14 +60,8 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     """
     options = {"poolclass": LivePool} | options
     options = _defaults(options["poolclass"]) | options
-    backend = url.get_backend_name()
-    if backend == "sqlite" and sqlite.is_memory(url):
-        url = sqlite.shared_memory_url(url)
-    defaults = {"sqlite": sqlite.connect_args, "mysql": mysql.connect_args}
-    defaults["mariadb"] = mysql.connect_args
-    arguments = defaults[backend]() if backend in defaults else {}
-    if url.get_driver_name() == "aiomysql":
-        arguments["async_creator_fn"] = mysql.connect
+    backend = _backend(url.get_backend_name())
+    url, arguments = (url, {}) if backend is None else backend.target(url)
     arguments |= options.pop("connect_args", {})
     url, tls = take_tls(url, options, arguments)
     password_provider = options.pop("password_provider", None)
@@ -85,11 +81,11 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     if password_provider is not None:
         ask_for_password(engine, password_provider)
     translate_errors(engine)
-    if backend in PREPARE:
-        PREPARE[backend](engine)
+    if backend is not None:
+        backend.prepare(engine)
     if options["json_deserializer"] is json.loads:
         postgresql.read_json_at_once(engine)
-    if pre_ping and backend != "sqlite":
+    if pre_ping and url.get_backend_name() != "sqlite":
         check_on_checkout(engine)
         if isinstance(engine.pool, LivePool):
             engine.pool.is_pinged = True
@@ -107,6 +103,19 @@ def check_sizes(options: Mapping[str, Any]) -> None:
         value = options.get(key, least)
         if not isinstance(value, int) or value < least:
             raise ConfigurationError(f"{key} is a whole number from {least}, not {value!r}.")
+
+
+def _backend(name: str) -> Backend | None:
+    # Only once there is an engine: they bring SQLAlchemy's dialects along, which take long.
+    if name == "sqlite":
+        from andamios.core import sqlite  # noqa: PLC0415
+
+        return sqlite
+    if name in {"mysql", "mariadb"}:
+        from andamios.core import mysql  # noqa: PLC0415
+
+        return mysql
+    return postgresql if name == "postgresql" else None
 
 
 def _check_isolation(options: Mapping[str, Any]) -> None:

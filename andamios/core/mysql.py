@@ -20,10 +20,21 @@ from andamios.core.strict import make_strict
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sqlalchemy.engine import Connection, Dialect
+    from sqlalchemy.engine import URL, Connection, Dialect
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["connect", "connect_args", "prepare"]
+__all__ = ["connect", "prepare", "target"]
+
+OWN_TEXTS: tuple[type[Any], ...] = (
+    mysql.CHAR,
+    mysql.VARCHAR,
+    mysql.TEXT,
+    mysql.TINYTEXT,
+    mysql.MEDIUMTEXT,
+    mysql.LONGTEXT,
+    mysql.SET,
+    mysql.ENUM,
+)
 
 
 class RoundedNumeric(mysql.NUMERIC):
@@ -41,9 +52,12 @@ class RoundedNumeric(mysql.NUMERIC):
         return bind
 
 
-def connect_args() -> dict[str, Any]:
-    """Give the arguments for the driver; the command runs once a connection."""
-    return {"init_command": "SET time_zone = '+00:00'"}
+def target(url: URL) -> tuple[URL, dict[str, Any]]:
+    """Give the URL, and the arguments for the driver; the command runs once a connection."""
+    arguments: dict[str, Any] = {"init_command": "SET time_zone = '+00:00'"}
+    if url.get_driver_name() == "aiomysql":
+        arguments["async_creator_fn"] = connect
+    return url, arguments
 
 
 async def connect(**options: Any) -> Any:
@@ -79,6 +93,8 @@ def prepare(engine: AsyncEngine) -> None:
     dialect = engine.sync_engine.dialect
     dialect.colspecs = {**dialect.colspecs, sa_types.Numeric: RoundedNumeric}
     make_strict(dialect)
+    # Types that a model takes from MySQL's own dialect stay as they are.
+    dialect.colspecs = {**dialect.colspecs, **{kind: kind for kind in OWN_TEXTS}}
     refuse_after_deadlocks(engine.sync_engine)
     if dialect.driver == "aiomysql":
         _repair_bytes()

@@ -20,9 +20,10 @@ from andamios.core.strict import make_strict
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from sqlalchemy.engine import URL
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["prepare", "read_json_at_once"]
+__all__ = ["prepare", "read_json_at_once", "target"]
 
 JSONB_VERSION = b"\x01"
 """With which PostgreSQL's binary form of a document begins ("jsonb_recv")."""
@@ -32,6 +33,11 @@ ONE_WRITE = 64 * 1024
 
 FIXED_SIZE = 32
 """Bytes; more than a number, a moment or a UUID takes."""
+
+
+def target(url: URL) -> tuple[URL, dict[str, Any]]:
+    """Give the URL, and no arguments for the driver."""
+    return url, {}
 
 
 def prepare(engine: AsyncEngine) -> None:

@@ -21,30 +21,18 @@ from sqlalchemy.util.concurrency import await_only, in_greenlet
 
 from andamios.core.hooks import INTERNAL
 from andamios.core.listening import listen
-from andamios.core.sqlite_types import STRICT_TYPES, StrictTypeCompiler, refuse_too_long
-from andamios.core.sqlite_writer import Writer
+from andamios.core.sqlite_compiler import StrictTypeCompiler
+from andamios.core.sqlite_types import STRICT_TYPES, refuse_too_long
+from andamios.core.sqlite_writer import QUERY_ONLY, Writer, give_writer
 
 if TYPE_CHECKING:
-    from sqlalchemy.engine import URL, Connection, Dialect
+    from sqlalchemy.engine import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = [
-    "BUSY_TIMEOUT",
-    "QUERY_ONLY",
-    "connect_args",
-    "is_memory",
-    "prepare",
-    "shared_memory_url",
-    "writer_of",
-]
-
-QUERY_ONLY = "query_only"
-"""Where a connection's ``info`` says whether it refuses to write."""
+__all__ = ["BUSY_TIMEOUT", "is_memory", "prepare", "shared_memory_url", "target"]
 
 BUSY_TIMEOUT = 10.0
 """How long a writer waits for another one, in seconds."""
-
-_writers: weakref.WeakKeyDictionary[Dialect, Writer] = weakref.WeakKeyDictionary()
 
 
 class SQLiteConnection(sqlite3.Connection):
@@ -85,9 +73,14 @@ class SQLiteConnection(sqlite3.Connection):
         super().close()
 
 
-def connect_args() -> dict[str, Any]:
-    """Give the arguments for ``sqlite3.connect``; ``isolation_level=None`` leaves BEGIN to us."""
-    return {"factory": SQLiteConnection, "isolation_level": None, "timeout": BUSY_TIMEOUT}
+def target(url: URL) -> tuple[URL, dict[str, Any]]:
+    """
+    Give the URL to connect to, and the arguments for ``sqlite3.connect``.
+
+    ``isolation_level=None`` leaves BEGIN to us.
+    """
+    arguments = {"factory": SQLiteConnection, "isolation_level": None, "timeout": BUSY_TIMEOUT}
+    return shared_memory_url(url) if is_memory(url) else url, arguments
 
 
 def is_memory(url: URL) -> bool:
@@ -115,7 +108,8 @@ def prepare(engine: AsyncEngine) -> None:
     in_memory = engine.url.query.get("vfs") == "memdb"
     if in_memory:
         _keep_memory(engine)
-    writer = _writers[dialect] = Writer(BUSY_TIMEOUT, blocks_readers=in_memory)
+    writer = Writer(BUSY_TIMEOUT, blocks_readers=in_memory)
+    give_writer(dialect, writer)
     event.listen(sync_engine, "invalidate", _interrupt)
     listen(sync_engine, "before_cursor_execute", _check_lengths)
     event.listen(sync_engine, "begin", partial(_begin, writer))
@@ -138,11 +132,6 @@ def _keep_memory(engine: AsyncEngine) -> None:
 
     event.listen(engine.sync_engine, "connect", anchor)
     event.listen(engine.sync_engine, "engine_disposed", release)
-
-
-def writer_of(dialect: Dialect) -> Writer:
-    """Give what lets the writers of an engine take turns."""
-    return _writers[dialect]
 
 
 def _begin(writer: Writer, connection: Connection) -> None:

@@ -12,9 +12,7 @@ from __future__ import annotations
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from sqlalchemy import Column
 from sqlalchemy import types as sa_types
-from sqlalchemy.dialects.sqlite.base import SQLiteTypeCompiler
 
 from andamios.core.decimals import fit
 from andamios.core.strict import finite, whole_number
@@ -25,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-__all__ = ["STRICT_TYPES", "RowId", "StrictTypeCompiler", "refuse_long_texts", "refuse_too_long"]
+__all__ = ["REAL_DIGITS", "STRICT_TYPES", "RowId", "refuse_long_texts", "refuse_too_long"]
 
 DEFAULT_SCALE = 10
 """Digits behind the point that SQLAlchemy reads where a column does not say."""
@@ -172,17 +170,6 @@ class StrictFloat(sa_types.Float[Any]):
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
         """Refuse NaN and infinity, as every backend does."""
         return lambda value: None if value is None else finite(value)
-
-
-class StrictTypeCompiler(SQLiteTypeCompiler):
-    """Declares columns for more digits than a REAL holds as TEXT that compares as numbers."""
-
-    def visit_NUMERIC(self, type_: sa_types.Numeric[Any], **kw: Any) -> str:  # noqa: N802
-        """Choose by precision; a CAST stays a number, since TEXT there would not compare."""
-        is_column = isinstance(kw.get("type_expression"), Column)
-        if is_column and (type_.precision or 0) > REAL_DIGITS:
-            return "TEXT COLLATE andamios_decimal"
-        return super().visit_NUMERIC(type_, **kw)
 
 
 def _decimal(value: Any) -> Decimal:

@@ -13,11 +13,14 @@ from andamios.errors import SessionTaskError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
 
-    from sqlalchemy.engine import Connection
+    from sqlalchemy.engine import Connection, Dialect
 
     Tasks = weakref.WeakKeyDictionary[object, asyncio.Task[Any] | None]
 
-__all__ = ["Writer"]
+__all__ = ["QUERY_ONLY", "Writer", "give_writer", "writer_of"]
+
+QUERY_ONLY = "query_only"
+"""Where a connection's ``info`` says whether it refuses to write."""
 
 
 class Writer:
@@ -92,3 +95,16 @@ class Writer:
         self._readers.pop(writer, None)
         self._writers.pop(writer, None)
         self._turns.give_up(writer)
+
+
+_writers: weakref.WeakKeyDictionary[Dialect, Writer] = weakref.WeakKeyDictionary()
+
+
+def give_writer(dialect: Dialect, writer: Writer) -> None:
+    """Keep what lets the writers of an engine take turns."""
+    _writers[dialect] = writer
+
+
+def writer_of(dialect: Dialect) -> Writer:
+    """Give what lets the writers of an engine take turns."""
+    return _writers[dialect]

@@ -12,12 +12,11 @@ from __future__ import annotations
 import datetime as dt
 import math
 import operator
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import types as sa_types
-from sqlalchemy.dialects import mysql
 
 from andamios.errors import DataError
 
@@ -53,9 +52,7 @@ def make_strict(dialect: Dialect) -> None:
     for kind, check in checks.items():
         base = next((known[parent] for parent in kind.__mro__ if parent in known), kind)
         found[kind] = _checked(base, check)
-    # Types that a model takes from MySQL's own dialect stay as they are.
-    own: Iterable[Any] = (getattr(mysql, name) for name in MYSQL_TEXTS)
-    dialect.colspecs = found | {kind: kind for kind in own}
+    dialect.colspecs = found
 
 
 def _checked(kind: type[Any], check: Check) -> type[Any]:
@@ -115,5 +112,3 @@ MYSQL_CHECKS: dict[type[Any], Check] = CHECKS | {
     sa_types.Date: _instance(dt.date, "A date"),
     sa_types.Time: _instance(dt.time, "A time"),
 }
-
-MYSQL_TEXTS = ("CHAR", "VARCHAR", "TEXT", "TINYTEXT", "MEDIUMTEXT", "LONGTEXT", "SET", "ENUM")

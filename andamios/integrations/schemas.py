@@ -20,7 +20,7 @@ import sqlalchemy as sa
 import sqlalchemy.orm as sa_orm
 
 from andamios.models.base import SoftDeleteModel, TimestampedModel
-from andamios.models.fields import RULES, annotations_of
+from andamios.models.fields import annotations_of, is_rule
 from andamios.models.mixins import AuditMixin
 from andamios.models.types import UTCDateTime
 from andamios.queries.fields import key_attributes, mapper_of
@@ -275,7 +275,7 @@ def _without_rules(annotation: Any) -> Any:
     origin = get_origin(annotation)
     if origin is Annotated:
         plain = _without_rules(get_args(annotation)[0])
-        rest = [item for item in annotation.__metadata__ if not isinstance(item, RULES)]
+        rest = [item for item in annotation.__metadata__ if not is_rule(item)]
         return reduce(lambda inner, item: Annotated[inner, item], rest, plain)
     if origin in {Union, UnionType}:
         return reduce(or_, map(_without_rules, get_args(annotation)))

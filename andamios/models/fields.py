@@ -12,88 +12,36 @@ import inspect
 import sys
 import types
 import typing
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 from weakref import WeakKeyDictionary
 
-import annotated_types
-import pydantic
-from pydantic.fields import FieldInfo
 from sqlalchemy import event
 from sqlalchemy.orm import Mapped
-from sqlalchemy.sql import ClauseElement
 
-from andamios.errors import FieldValidationError
+from andamios.models.imported import imported
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqlalchemy.orm import Mapper
 
-__all__ = ["FieldRule", "annotations_of", "check_fields", "checked_values", "rules_of"]
+    from andamios.models.field_rule import FieldRule
 
-PYDANTIC_VALIDATORS = (
-    pydantic.AfterValidator,
-    pydantic.BeforeValidator,
-    pydantic.WrapValidator,
-    pydantic.PlainValidator,
-    pydantic.StringConstraints,
-)
+__all__ = ["annotations_of", "check_fields", "checked_values", "is_rule", "rules_of"]
 
-RULES = (
-    annotated_types.BaseMetadata,
-    annotated_types.GroupedMetadata,
-    FieldInfo,
-    *PYDANTIC_VALIDATORS,
-)
-
-PLAIN = {bool, bytes, float, int, str, type(None)}
-"""Types that are surely no SQL expressions."""
+RULES = {
+    "annotated_types": ("BaseMetadata",),
+    "pydantic.fields": ("FieldInfo",),
+    "pydantic.functional_validators": (
+        "AfterValidator",
+        "BeforeValidator",
+        "PlainValidator",
+        "WrapValidator",
+    ),
+}
+"""Whose instances are rules, by module."""
 
 _rules: WeakKeyDictionary[type[Any], dict[str, FieldRule]] = WeakKeyDictionary()
-
-
-class FieldRule:
-    """
-    The rule of one field.
-
-    Args:
-        model: The model class's name.
-        field: The field's name.
-        annotation: What stands inside ``Mapped[…]``.
-    """
-
-    def __init__(self, model: str, field: str, annotation: Any) -> None:
-        self.model = model
-        self.field = field
-        # The adapter's own method adds a microsecond, which bulk writes pay for every value.
-        self._validate = pydantic.TypeAdapter[Any](annotation).validator.validate_python
-        self._is_decimal = Decimal in _plain_types(annotation)
-
-    def check(self, value: Any) -> Any:
-        """
-        Check a value.
-
-        Returns:
-            The value, as a rule that changes it (such as one that strips white space)
-            leaves it. SQL expressions pass unchecked.
-
-        Raises:
-            FieldValidationError: The rule does not hold.
-        """
-        if type(value) not in PLAIN and _is_expression(value):
-            return value
-        if self._is_decimal and type(value) is int:
-            value = Decimal(value)
-        try:
-            return self._validate(value, strict=True)
-        except pydantic.ValidationError as error:
-            rule = error.errors(include_input=False, include_url=False)[0]["msg"]
-            raise FieldValidationError(self.model, self.field, rule, value) from None
-
-
-def _is_expression(value: object) -> bool:
-    return isinstance(value, ClauseElement) or hasattr(value, "__clause_element__")
 
 
 def check_fields(mapper: Mapper[Any], model: type[Any]) -> None:
@@ -107,11 +55,19 @@ def rules_of(model: type[Any]) -> dict[str, FieldRule]:
     """Find the fields of a model whose annotation has rules; any class may be asked."""
     if model not in _rules:
         _rules[model] = {
-            field: FieldRule(model.__name__, field, annotation)
+            field: _rule(model.__name__, field, annotation)
             for field, annotation in _mapped_annotations(model)
-            if any(isinstance(item, RULES) for item in _metadata(annotation))
+            if any(map(is_rule, _metadata(annotation)))
         }
     return _rules[model]
+
+
+def is_rule(item: object) -> bool:
+    """Whether an item of an ``Annotated`` is a rule."""
+    # What anybody may have made after the protocol of annotated-types.
+    if hasattr(item, "__is_annotated_types_grouped_metadata__"):
+        return True
+    return any(isinstance(item, imported(module, *names)) for module, names in RULES.items())
 
 
 def annotations_of(model: type[Any]) -> dict[str, Any]:
@@ -140,6 +96,12 @@ def _listen(attribute: Any, rule: FieldRule) -> None:
         return rule.check(value)
 
 
+def _rule(model: str, field: str, annotation: Any) -> FieldRule:
+    from andamios.models.field_rule import FieldRule  # noqa: PLC0415  pydantic takes long to import
+
+    return FieldRule(model, field, annotation)
+
+
 def _mapped_annotations(model: type[Any]) -> Iterator[tuple[str, Any]]:
     for base in reversed(model.__mro__):
         for field, annotation in inspect.get_annotations(base).items():
@@ -165,10 +127,3 @@ def _metadata(annotation: Any) -> Iterator[Any]:
     for argument in get_args(annotation):
         if get_origin(argument) is not None:
             yield from _metadata(argument)
-
-
-def _plain_types(annotation: Any) -> set[Any]:
-    arguments = get_args(annotation)
-    if not arguments:
-        return {annotation}
-    return {found for argument in arguments for found in _plain_types(argument)}

@@ -20,13 +20,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.orm import object_session
 
 from andamios.core.session import Session
 from andamios.errors import QueryError
 from andamios.models.history import history_table
 from andamios.models.hooks import change_of
+from andamios.models.imported import imported
 from andamios.models.mixins import AuditMixin
 from andamios.models.noting import Change, Notes, insert_each, insert_returning
 from andamios.models.soft_delete import is_soft_delete
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = ["keeps_history"]
 
-OF_DIALECTS = (mysql.Insert, postgresql.Insert, sqlite.Insert)
+DIALECTS = ("mysql", "postgresql", "sqlite")
 
 FLUSHED = "andamios_changes"
 MOMENT = "andamios_moment"
@@ -166,6 +166,11 @@ def _record_change(state: ORMExecuteState, mapper: Mapper[Any]) -> Any:
     return result
 
 
+def _is_of_dialect(statement: Any) -> bool:
+    kinds = (imported(f"sqlalchemy.dialects.{name}", "Insert") for name in DIALECTS)
+    return any(isinstance(statement, kind) for kind in kinds)
+
+
 def _synchronized(state: ORMExecuteState) -> dict[str, Any]:
     # Python cannot look into the list of noted rows.
     is_evaluated = state.execution_options.get("synchronize_session") == "evaluate"
@@ -174,7 +179,7 @@ def _synchronized(state: ORMExecuteState) -> dict[str, Any]:
 
 def _record_insert(state: ORMExecuteState, mapper: Mapper[Any]) -> Any:
     statement: Any = state.statement
-    if isinstance(statement, OF_DIALECTS) or statement.select is not None:
+    if _is_of_dialect(statement) or statement.select is not None:
         raise QueryError(
             f"{mapper.class_.__name__} keeps its history, and not every backend says which rows an "
             "INSERT from a SELECT or with ON CONFLICT wrote. Use upsert(), upsert_many() or "

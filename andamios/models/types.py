@@ -22,16 +22,15 @@ from __future__ import annotations
 import datetime as dt
 import decimal
 import enum
+from functools import cache
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
-import annotated_types
 import sqlalchemy as sa
-from pydantic.fields import FieldInfo
-from sqlalchemy.dialects import mysql, postgresql
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 from andamios.core.sqlite_types import RowId
 from andamios.errors import DataError
+from andamios.models.imported import imported
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -78,6 +77,8 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
     def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
         """Ask MySQL for microseconds, which it would round away."""
         if dialect.name in MYSQL:
+            from sqlalchemy.dialects import mysql  # noqa: PLC0415  which made this dialect
+
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(sa.DateTime(timezone=True))
 
@@ -151,13 +152,45 @@ FIXED: dict[Any, TypeEngine[Any]] = {
     float: sa.Double(),
     dt.datetime: UTCDateTime(),
     dt.timedelta: Duration(),
-    dt.time: sa.Time().with_variant(mysql.TIME(fsp=6), *MYSQL),
-    bytes: sa.LargeBinary().with_variant(mysql.LONGBLOB(), *MYSQL),
-    dict: sa.JSON(none_as_null=True).with_variant(
-        postgresql.JSONB(none_as_null=True), "postgresql"
-    ),
 }
-FIXED[list] = FIXED[dict]
+
+
+# The others are made when a model has one: SQLAlchemy's dialects take long to import.
+@cache
+def _time() -> TypeEngine[Any]:
+    from sqlalchemy.dialects import mysql  # noqa: PLC0415
+
+    return sa.Time().with_variant(mysql.TIME(fsp=6), *MYSQL)
+
+
+@cache
+def _bytes() -> TypeEngine[Any]:
+    from sqlalchemy.dialects import mysql  # noqa: PLC0415
+
+    return sa.LargeBinary().with_variant(mysql.LONGBLOB(), *MYSQL)
+
+
+@cache
+def _long_text() -> TypeEngine[Any]:
+    from sqlalchemy.dialects import mysql  # noqa: PLC0415
+
+    return sa.Text().with_variant(mysql.LONGTEXT(), *MYSQL)
+
+
+@cache
+def _document() -> TypeEngine[Any]:
+    from sqlalchemy.dialects import postgresql  # noqa: PLC0415
+
+    binary = postgresql.JSONB(none_as_null=True)
+    return sa.JSON(none_as_null=True).with_variant(binary, "postgresql")
+
+
+VARIED: dict[Any, Callable[[], TypeEngine[Any]]] = {
+    dt.time: _time,
+    bytes: _bytes,
+    dict: _document,
+    list: _document,
+}
 
 
 def resolve_type(resolve: TypeResolve) -> TypeEngine[Any] | None:
@@ -173,25 +206,28 @@ def resolve_type(resolve: TypeResolve) -> TypeEngine[Any] | None:
         return _numeric(rules)
     if isinstance(python_type, type) and issubclass(python_type, enum.Enum):
         return _enum(python_type)
+    if python_type in VARIED:
+        return VARIED[python_type]()
     return FIXED.get(python_type)
 
 
 def constraints_of(metadata: tuple[Any, ...]) -> Iterator[Any]:
     """Flatten the metadata of an ``Annotated``: pydantic's fields hold constraints inside."""
     for item in metadata:
-        if isinstance(item, FieldInfo):
+        if isinstance(item, imported("pydantic.fields", "FieldInfo")):
             yield from item.metadata
-        elif isinstance(item, annotated_types.GroupedMetadata):
+        elif hasattr(item, "__is_annotated_types_grouped_metadata__"):
             yield from item
         else:
             yield item
 
 
 def _text(rules: list[Any]) -> TypeEngine[Any]:
-    lengths = [rule.max_length for rule in rules if isinstance(rule, annotated_types.MaxLen)]
+    kinds = imported("annotated_types", "MaxLen")
+    lengths = [rule.max_length for rule in rules if isinstance(rule, kinds)]
     length = min(lengths, default=DEFAULT_LENGTH)
     if length > LONGEST_VARCHAR:
-        return sa.Text().with_variant(mysql.LONGTEXT(), *MYSQL)
+        return _long_text()
     return sa.String(length)
 
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
-from andamios.core.sqlite import QUERY_ONLY, writer_of
 from andamios.core.sqlite_types import refuse_long_texts
+from andamios.core.sqlite_writer import QUERY_ONLY, writer_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,6 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
-import pydantic
 import sqlalchemy as sa
 from sqlalchemy.engine.default import DefaultDialect
 
@@ -34,7 +33,6 @@ from andamios.queries.scope import (
     stands_alone,
     write_scope,
 )
-from andamios.queries.shapes import models_of, shape_of
 from andamios.queries.short import path_of, reader_for
 from andamios.queries.spec import Join, Lock, QuerySpec
 from andamios.queries.values import is_expression, whole_number
@@ -42,6 +40,7 @@ from andamios.queries.values import is_expression, whole_number
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 
+    import pydantic
     from sqlalchemy.ext.asyncio import AsyncSession
 
     from andamios.queries.pages import CursorPage, Page
@@ -53,7 +52,7 @@ __all__ = ["QueryBuilder"]
 
 T = TypeVar("T")
 R = TypeVar("R")
-M = TypeVar("M", bound=pydantic.BaseModel)
+M = TypeVar("M", bound="pydantic.BaseModel")
 
 
 class QueryBuilder(Generic[T]):
@@ -338,6 +337,8 @@ class QueryBuilder(Generic[T]):
             UnknownFieldError: It requires what the model does not have.
             QueryError: What was found does not fit, or it is no pydantic model.
         """
+        from andamios.queries.shapes import models_of, shape_of  # noqa: PLC0415  brings pydantic
+
         if self._spec.gives_rows:
             return models_of(schema, await self.as_dicts())
         shape = shape_of(self._spec.model, schema)

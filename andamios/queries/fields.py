@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import weakref
 from typing import TYPE_CHECKING, Any
 
@@ -117,6 +116,8 @@ def loaded_columns(model: type[Any]) -> list[Any]:
 
 def unknown(what: str, name: str, known: Iterable[str], model: type[Any]) -> UnknownFieldError:
     """Build the error for a name that a model does not have."""
+    import difflib  # noqa: PLC0415  only errors need it
+
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     advice = f"Did you mean {near[0]!r}?" if near else f"There are: {', '.join(names)}."

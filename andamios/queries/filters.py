@@ -13,7 +13,6 @@ from andamios.errors import QueryError, UnknownFieldError
 from andamios.queries.comparisons import comparison, expression_of
 from andamios.queries.fields import element_of, field, mapper_of, relationship_of, unknown
 from andamios.queries.operators import OPERATORS, RELATIONSHIP_OPERATORS, SYNONYMS
-from andamios.queries.parameters import filters_of
 from andamios.queries.values import check_comparisons, is_expression
 
 if TYPE_CHECKING:
@@ -173,6 +172,8 @@ class FilterBuilder:
             >>> print(url.conditions[0])
             sherpa.age >= :age_1
         """
+        from andamios.queries.parameters import filters_of  # noqa: PLC0415  brings pydantic
+
         return self.from_dict(filters_of(self.model, params, names, ignore))
 
     def _split(self, name: str) -> tuple[str, str]:

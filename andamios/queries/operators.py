@@ -12,7 +12,6 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql
 
 from andamios.errors import DataError
 from andamios.queries.fields import relationship_of
@@ -26,21 +25,6 @@ if TYPE_CHECKING:
     Operator = Callable[[Any, Any], Condition]
 
 __all__ = ["COMPARISONS", "OPERATORS", "RELATIONSHIP_OPERATORS", "SYNONYMS"]
-
-
-class _ComparedJSON(mysql.JSON):
-    """A document to compare with: MySQL takes a bare parameter for a JSON text."""
-
-    def bind_expression(self, bindvalue: Any) -> Any:
-        """Read it as a document."""
-        return sa.cast(bindvalue, sa.JSON)
-
-
-DOCUMENT = (
-    sa.JSON(none_as_null=True)
-    .with_variant(postgresql.JSONB(none_as_null=True), "postgresql")
-    .with_variant(_ComparedJSON(none_as_null=True), "mysql")
-)
 
 ESCAPE = "/"
 """What stands before a ``%`` or ``_`` that is an ordinary character."""
@@ -168,8 +152,14 @@ def _operand(attribute: Any, value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset) and _is_scalar(attribute):
         raise DataError(f"{attribute} is compared with one value here; for several there is in")
     if isinstance(getattr(attribute, "type", None), sa.JSON) and not is_expression(value):
-        return None if value is None else sa.literal(value, DOCUMENT)
+        return None if value is None else _document(value)
     return _unlimited(attribute, checked(attribute, value))
+
+
+def _document(value: Any) -> Any:
+    from andamios.queries.documents import DOCUMENT  # noqa: PLC0415  brings two dialects
+
+    return sa.literal(value, DOCUMENT)
 
 
 def _present(attribute: Any, value: Any) -> Any:

@@ -10,10 +10,10 @@ compared, the row is read and locked first.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.sql import visitors
 
 from andamios.errors import QueryError
@@ -45,12 +45,13 @@ __all__ = ["row_of", "upsert", "upsert_all"]
 T = TypeVar("T")
 Row = dict[str, Any]
 
-INSERTS: dict[str, Any] = {
-    "postgresql": postgresql.insert,
-    "sqlite": sqlite.insert,
-    "mysql": mysql.insert,
-    "mariadb": mysql.insert,
+INSERTS = {
+    "postgresql": "sqlalchemy.dialects.postgresql",
+    "sqlite": "sqlalchemy.dialects.sqlite",
+    "mysql": "sqlalchemy.dialects.mysql",
+    "mariadb": "sqlalchemy.dialects.mysql",
 }
+"""Whose ``insert()`` a backend takes; imported late, as that takes long."""
 
 OPTIONS = {"render_nulls": True}
 
@@ -222,7 +223,7 @@ def _takes_one_statement(dialect: str, model: type[Any], key: UniqueKey, row: Ro
 
 
 def _statement(dialect: str, model: type[Any], key: UniqueKey, row: Row) -> Any:
-    insert = INSERTS[dialect](model)
+    insert = import_module(INSERTS[dialect]).insert(model)
     if dialect in MYSQL:
         return insert.on_duplicate_key_update(_assignments(model, key, row, insert.inserted))
     limits = _limits(model, key, row, insert.excluded)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 FOUND: list[dict[str, object]] = []
+FOOTPRINTS: dict[str, float] = {}
 
 
 @pytest.fixture
@@ -19,8 +20,18 @@ def record_memory(backend: str) -> Callable[[str, dict[str, float]], None]:
     return record
 
 
+@pytest.fixture
+def record_footprint() -> Callable[[str, float], None]:
+    """Keep the megabytes of a process that has imported something."""
+    return FOOTPRINTS.__setitem__
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Print the table and write it down."""
+    if FOOTPRINTS:
+        terminalreporter.section("memory after an import")
+    for name, megabytes in FOOTPRINTS.items():
+        terminalreporter.write_line(f"{name:>32}{megabytes:>8.1f} MB")
     if not FOUND:
         return
     terminalreporter.section("memory of a million rows")
