@@ -104,8 +104,9 @@ class AiosqliteDriver:
 
     async def join(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run it and fetch everything."""
-        rows = await connection.driver_connection.execute_fetchall(sql, values)
-        return rows, len(rows), None
+        driver = connection.driver_connection
+        rows, count = await driver._execute(_run, driver._conn, sql, values)  # noqa: SLF001
+        return rows, count, None
 
     async def write(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run it when it is this writer's turn."""
@@ -171,6 +172,11 @@ def driver_of(dialect: Dialect) -> Driver | None:
     """Give the driver of a dialect, or None if the short way does not know it."""
     kind = DRIVERS.get(dialect.driver)
     return None if kind is None else kind(dialect)
+
+
+def _run(connection: Any, sql: str, values: Sequence[Any]) -> tuple[Sequence[Any], int]:
+    cursor = connection.execute(sql, values)
+    return cursor.fetchall(), cursor.rowcount
 
 
 def _count(status: str | None) -> int:

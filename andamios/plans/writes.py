@@ -22,13 +22,13 @@ from andamios.plans.forms import Form, Given, UnplannableError
 from andamios.plans.objects import write_obstacle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from sqlalchemy.orm import Mapper
 
     from andamios.plans.cache import Plans
 
-__all__ = ["delete", "insert", "update"]
+__all__ = ["VALUE", "delete", "insert", "made_by", "update"]
 
 VALUE, KEY = "value_", "key_"
 """What names of parameters begin with, which must not be those of columns."""
@@ -93,8 +93,7 @@ async def update(plans: Plans, entity: Any) -> bool:
         )
     form.parameters = [Given(values[key], VALUE + key) for key in sorted(values)]
     form.parameters += [Given(value, KEY + key) for key, value in where.items()]
-    returns = plans.executor.dialect.name == "sqlite"
-    plan = plans.plan(form, lambda: _update(mapper, values, where, returns=returns))
+    plan = plans.plan(form, lambda: _update(mapper, values, where))
     if (await plans.send(plan, form.values, writes=mapper.local_table))[1] != 1:
         return False
     _settle(mapper, entity, values)
@@ -115,18 +114,16 @@ async def delete(plans: Plans, model: type[Any], key: tuple[Any, ...]) -> bool:
     _require(plans, mapper)
     if is_soft_delete(model):
         raise UnplannableError("rows are marked instead of deleted")
-    for relationship in mapper.relationships:
-        if relationship.direction is not RelationshipDirection.MANYTOONE or (
-            relationship.cascade.delete
-        ):
-            raise UnplannableError(f"{relationship} may have to go along")
+    leading = _leading(mapper)
     where = dict(zip((column.key for column in mapper.primary_key), key, strict=True))
-    form = Form(mapper.class_, "delete")
+    form = Form(mapper.class_, "delete one")
     form.parameters = [Given(value, KEY + name) for name, value in where.items()]
-    returns = plans.executor.dialect.name == "sqlite"
-    plan = plans.plan(form, lambda: _delete(mapper, where, returns=returns))
+    plan = plans.plan(form, lambda: _delete(mapper, where, leading))
     # What a deletion breaks is a rule of the tables that refer to this one.
-    return (await plans.send(plan, form.values, writes=True))[1] > 0
+    count = (await plans.send(plan, form.values, writes=True))[1]
+    if leading and not count:
+        raise UnplannableError("there is none, or others belong to it and may have to go along")
+    return count > 0
 
 
 def _require(plans: Plans, mapper: Mapper[Any]) -> None:
@@ -146,7 +143,7 @@ def _values(mapper: Any, held: Mapping[str, Any]) -> dict[str, Any]:
     for column in mapper.local_table.c:
         value = held.get(_name(mapper, column))
         if value is None and column.default is not None:
-            value = _made_by(column.default)
+            value = made_by(column.default)
         if _is_sql(value):
             raise UnplannableError("a value is an expression of SQL")
         is_given = value is not None or column.type.should_evaluate_none
@@ -179,7 +176,7 @@ def _changes(mapper: Any, state: Any) -> dict[str, Any]:
             raise UnplannableError("the database computes a column")
         is_due = column.onupdate is not None and column is not mapper.version_id_col
         if is_due and column.key not in values:
-            values[column.key] = _made_by(column.onupdate)
+            values[column.key] = made_by(column.onupdate)
     if mapper.version_id_col is not None:
         before = state.dict[_name(mapper, mapper.version_id_col)]
         values[mapper.version_id_col.key] = mapper.version_id_generator(before)
@@ -192,7 +189,7 @@ def _require_columns_only(mapper: Any, held: Mapping[str, Any]) -> None:
             raise UnplannableError(f"{mapper.class_.__name__}.{name} was set")
 
 
-def _made_by(default: Any) -> Any:
+def made_by(default: Any) -> Any:
     """Make a default; one that looks at the row or is SQL is left to SQLAlchemy."""
     if default.is_scalar:
         return default.arg
@@ -238,27 +235,40 @@ def _insert(mapper: Any, values: Mapping[str, Any], filled: Any) -> tuple[Any, S
     return statement, Shape("tuples", names, tuple(column.type for column in filled))
 
 
-def _update(
-    mapper: Any, values: Mapping[str, Any], where: Mapping[str, Any], *, returns: bool
-) -> tuple[Any, Shape]:
+def _update(mapper: Any, values: Mapping[str, Any], where: Mapping[str, Any]) -> tuple[Any, Shape]:
     table = mapper.local_table
     statement = sa.update(table).values(_bound(table, values, VALUE))
-    return _at_key(mapper, statement, where, returns=returns)
+    return _at_key(mapper, statement, where)
 
 
-def _delete(mapper: Any, where: Mapping[str, Any], *, returns: bool) -> tuple[Any, Shape]:
-    return _at_key(mapper, sa.delete(mapper.local_table), where, returns=returns)
+def _delete(mapper: Any, where: Mapping[str, Any], leading: Sequence[Any]) -> tuple[Any, Shape]:
+    statement, shape = _at_key(mapper, sa.delete(mapper.class_), where)
+    nobody = [~getattr(mapper.class_, relationship.key).any() for relationship in leading]
+    return statement.where(*nobody), shape
 
 
-def _at_key(
-    mapper: Any, statement: Any, where: Mapping[str, Any], *, returns: bool
-) -> tuple[Any, Shape]:
+def _at_key(mapper: Any, statement: Any, where: Mapping[str, Any]) -> tuple[Any, Shape]:
     table = mapper.local_table
     for key, parameter in _bound(table, where, KEY).items():
         statement = statement.where(table.c[key] == parameter)
-    if returns:  # how SQLite tells the number of rows along with them
-        statement = statement.returning(*mapper.primary_key)
     return statement, Shape("tuples", (), ())
+
+
+def _leading(mapper: Any) -> list[Any]:
+    """
+    Give the relationships to rows that a deletion reaches.
+
+    A row that none of them leads from can be deleted by one statement that looks whether they do.
+    """
+    found = []
+    for relationship in mapper.relationships:
+        is_single = relationship.direction is RelationshipDirection.MANYTOONE
+        if relationship.viewonly or (is_single and not relationship.cascade.delete):
+            continue
+        if is_single or not relationship.uselist or relationship.mapper is mapper:
+            raise UnplannableError(f"{relationship} may have to go along")
+        found.append(relationship)
+    return found
 
 
 def _settle(mapper: Any, entity: Any, values: Mapping[str, Any]) -> None:

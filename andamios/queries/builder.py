@@ -34,6 +34,7 @@ from andamios.queries.scope import (
     write_scope,
 )
 from andamios.queries.short import path_of, reader_for
+from andamios.queries.short_writes import delete_alone, update_alone
 from andamios.queries.spec import Join, Lock, QuerySpec
 from andamios.queries.values import is_expression, whole_number
 
@@ -362,6 +363,9 @@ class QueryBuilder(Generic[T]):
         Raises:
             UnscopedWriteError: There is no condition, and no ``unscoped()``.
         """
+        if isinstance(self._bind, AndamiosEngine):
+            with suppress(UnplannableError):
+                return await update_alone(self._bind, self._spec, values)
         async with write_scope(self._bind, self._spec.model) as session:
             return await writing.update_rows(session, self._spec, values)
 
@@ -375,6 +379,9 @@ class QueryBuilder(Generic[T]):
         Raises:
             UnscopedWriteError: There is no condition, and no ``unscoped()``.
         """
+        if isinstance(self._bind, AndamiosEngine):
+            with suppress(UnplannableError):
+                return await delete_alone(self._bind, self._spec)
         async with write_scope(self._bind, self._spec.model) as session:
             return await writing.delete_rows(session, self._spec)
 

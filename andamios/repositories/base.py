@@ -242,5 +242,11 @@ class BaseRepository(IRepository[T]):
     def _selection(
         self, filters: Filters, *, order_by: Any = (), limit: int | None = None, load: Any = ()
     ) -> QueryBuilder[T]:
-        query = self.query().filter(filters).order_by(*listed(order_by)).load(*listed(load))
+        query = self.query()
+        if filters is not None:
+            query = query.filter(filters)
+        if order := listed(order_by):
+            query = query.order_by(*order)
+        if loads := listed(load):
+            query = query.load(*loads)
         return query if limit is None else query.limit(limit)
