@@ -137,10 +137,7 @@ class Hooks:
             error: As in :class:`QueryFinished`.
         """
         self.finished_within(statement, began, rows=rows, error=error)
-        if self._listeners.get(TransactionEnded):
-            took = time.perf_counter() - began
-            outcome: Outcome = "rolled back" if error else "committed"
-            self.announce(TransactionEnded(next(self._numbers), outcome, took))
+        self.ended(began, "rolled back" if error else "committed")
 
     def finished_within(
         self, statement: str, began: float, *, rows: int | None = None, error: str | None = None
@@ -149,6 +146,12 @@ class Hooks:
         if self._listeners.get(QueryFinished):
             took = time.perf_counter() - began
             self.announce(QueryFinished(statement, took, rows, error))
+
+    def ended(self, began: float, outcome: Outcome) -> None:
+        """Tell of a transaction that SQLAlchemy did not begin, but that began at that moment."""
+        if self._listeners.get(TransactionEnded):
+            took = time.perf_counter() - began
+            self.announce(TransactionEnded(next(self._numbers), outcome, took))
 
     def transaction_of(self, connection: Connection) -> int | None:
         """

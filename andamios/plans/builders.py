@@ -9,6 +9,7 @@ conversions are called only where a type has one.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.engine import result_tuple
@@ -42,6 +43,8 @@ class Shape:
         types: Of the columns.
         mapper: Of objects.
         aliases: What else finds a column in a row: expressions and attributes.
+        is_shared: Whether rows may have the same object, or none.
+        parts: What else a row has of these, one behind the other.
     """
 
     kind: Kind
@@ -49,6 +52,8 @@ class Shape:
     types: tuple[TypeEngine[Any], ...]
     mapper: Mapper[Any] | None = None
     aliases: tuple[tuple[Any, ...], ...] = ()
+    is_shared: bool = False
+    parts: tuple[Shape, ...] = ()
 
 
 def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
@@ -59,7 +64,12 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
         shape: What a row becomes.
         codes: The database's codes of the columns' types, if it tells them.
         dialect: Whose conversions.
+
+    Returns:
+        The function; of a shape with parts, it makes a list for each of them.
     """
+    if shape.parts:
+        return _parted(shape.parts, codes, dialect)
     if not shape.names:
         return lambda rows: [()] * len(rows)
     values, names = _converted(shape, codes, dialect)
@@ -70,6 +80,36 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
         source = _objects(shape, values, names, columns)
     exec(compile(source, "<andamios plan>", "exec"), names)  # noqa: S102  our own source
     return names["build"]
+
+
+def _parted(parts: Sequence[Shape], codes: Sequence[Any] | None, dialect: Dialect) -> Any:
+    """Make the function that takes rows apart."""
+    builds, end = [], 0
+    for part in parts:
+        start, end = end, end + len(part.names)
+        build = builder(part, None if codes is None else codes[start:end], dialect)
+        if len(parts) > 1:
+            build = _of_part(part, build, slice(start, end))
+        builds.append(build)
+    return lambda rows: [build(rows) for build in builds]
+
+
+def _of_part(part: Shape, build: Any, place: slice) -> Any:
+    if not part.is_shared:
+        return lambda rows: build([row[place] for row in rows])
+    mapper: Any = part.mapper
+    names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    key = itemgetter(*(place.start + part.names.index(name) for name in names))
+    missing = None if len(names) == 1 else (None,) * len(names)
+
+    def shared(rows: Sequence[Any]) -> list[Any]:
+        keys = list(map(key, rows))
+        first = dict(zip(keys, rows, strict=True))
+        first.pop(missing, None)
+        found = build([row[place] for row in first.values()])
+        return list(map(dict(zip(first, found, strict=True)).get, keys))
+
+    return shared
 
 
 def _converted(

@@ -11,7 +11,7 @@ from andamios.plans.executor import Executor
 from andamios.plans.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from sqlalchemy import ClauseElement
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from andamios.plans.drivers import Answer
     from andamios.plans.executor import Writes
     from andamios.plans.forms import Form
+
+    Run = Callable[[str, list[Any]], Awaitable[Answer]]
 
 __all__ = ["Plans", "plans_of"]
 
@@ -65,11 +67,22 @@ class Plans:
         return found
 
     async def results(
-        self, plan: Plan, values: Sequence[Any], *, writes: Writes = None
+        self, plan: Plan, values: Sequence[Any], *, writes: Writes = None, run: Run | None = None
     ) -> list[Any]:
-        """Run a plan with the values of a form's parameters, and give what its rows become."""
+        """
+        Run a plan with the values of a form's parameters, and give what its rows become.
+
+        Args:
+            plan: Of the form.
+            values: In the order of the form.
+            writes: What it writes to.
+            run: Runs SQL inside a transaction; None lets it stand alone.
+        """
         sql, bound = plan.bind(values)
-        rows, _, description = await self.executor.run(sql, bound, writes=writes)
+        if run is None:
+            rows, _, description = await self.executor.run(sql, bound, writes=writes)
+        else:
+            rows, _, description = await run(sql, bound)
         return plan.build(rows, description, self.executor.driver)
 
     async def send(self, plan: Plan, values: Sequence[Any], *, writes: Writes) -> Answer:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from andamios.core.engine import AndamiosEngine
+    from andamios.core.facts import Outcome
     from andamios.plans.drivers import Answer, Driver
 
     Writes = Table | Literal[True] | None
@@ -88,9 +89,13 @@ class Executor:
             self._known_pool = listeners, stranger_to_pool(self._sync_engine) is None
         return self._known_pool[1]
 
-    def finished(self, sql: str, began: float) -> None:
+    def finished(self, sql: str, began: float, *, error: str | None = None) -> None:
         """Tell of a statement that was sent inside a transaction."""
-        self._hooks.finished_within(sql, began)
+        self._hooks.finished_within(sql, began, error=error)
+
+    def ended(self, began: float, outcome: Outcome) -> None:
+        """Tell of a transaction that was begun on a connection of :meth:`connect`."""
+        self._hooks.ended(began, outcome)
 
     async def run(self, sql: str, values: Sequence[Any], *, writes: Writes = None) -> Answer:
         """
@@ -109,7 +114,7 @@ class Executor:
         send = self.driver.read if writes is None else self.driver.write
         pool: LivePool = self._sync_engine.pool
         lent = pool.lend() if self.is_pool_ours() else None
-        connection: Any = await self._connect() if lent is None else lent
+        connection: Any = await self.connect() if lent is None else lent
         began = time.perf_counter()
         try:
             try:
@@ -119,7 +124,7 @@ class Executor:
                     raise
                 answer = await send(connection, sql, values)
         except BaseException as error:
-            raised = await self._failed(connection, error, sql, writes)
+            raised = await self.failed(connection, error, sql, writes)
             self._hooks.finished_alone(sql, began, error=type(raised).__name__)
             if raised is error:
                 raise
@@ -132,14 +137,20 @@ class Executor:
             await greenlet_spawn(_give_back, pool, connection)
         return answer
 
-    async def _connect(self) -> Any:
+    async def connect(self) -> Any:
+        """Take a connection out of the pool, in SQLAlchemy's wrapper."""
         with translating():
             return await greenlet_spawn(self._sync_engine.raw_connection)
 
-    async def _failed(
-        self, connection: Any, error: BaseException, sql: str, writes: Writes
+    async def failed(
+        self, connection: Any, error: BaseException, sql: str, writes: Writes = None
     ) -> BaseException:
-        """Give the connection back, or up, and give the error to raise."""
+        """
+        Give a connection back, or up.
+
+        Returns:
+            The error to raise.
+        """
         pool = self._sync_engine.pool
         if isinstance(error, GeneratorExit):  # nobody runs this any longer, and nothing can wait
             _give_up(pool, connection, error)

@@ -15,13 +15,16 @@ same row.
 from __future__ import annotations
 
 import weakref
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
 
 from andamios.models.base import BaseModel
 
-__all__ = ["STATE", "has_late_state", "names_of", "new_state"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["STATE", "has_late_state", "names_of", "new_state", "state_maker"]
 
 STATE = "_sa_instance_state"
 """Where SQLAlchemy keeps the state of an object."""
@@ -33,12 +36,21 @@ _names: weakref.WeakKeyDictionary[type[Any], tuple[frozenset[str], tuple[str, ..
 
 def new_state(mapper: Any, entity: object) -> Any:
     """Make the state of an object that was loaded and belongs to no session."""
-    values = entity.__dict__
-    state = mapper.class_manager._state_constructor(entity, mapper.class_manager)  # noqa: SLF001
-    keys = names_of(mapper)[1]
-    state.key = mapper.identity_key_from_primary_key([values[key] for key in keys])
-    values[STATE] = state
-    return state
+    return state_maker(mapper)(entity)
+
+
+def state_maker(mapper: Any) -> Callable[[object], Any]:
+    """Give what makes the states of many such objects."""
+    manager, identity, keys = mapper.class_manager, mapper.base_mapper.class_, names_of(mapper)[1]
+    construct = manager._state_constructor  # noqa: SLF001
+
+    def make(entity: object) -> Any:
+        values = entity.__dict__
+        state = values[STATE] = construct(entity, manager)
+        state.key = (identity, tuple([values[key] for key in keys]), None)
+        return state
+
+    return make
 
 
 def has_late_state(model: type[Any]) -> bool:

@@ -7,6 +7,7 @@ its parents; a single object is joined.
 
 from __future__ import annotations
 
+import weakref
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -14,12 +15,14 @@ import sqlalchemy.orm as sa_orm
 from sqlalchemy.orm.interfaces import ORMOption
 
 from andamios.errors import ConfigurationError, QueryError
+from andamios.plans.branches import Branch, Tree, branch_obstacle
+from andamios.plans.forms import UnplannableError
 from andamios.queries.fields import mapper_of, relationship_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Load", "joins_collections", "loader_options"]
+__all__ = ["Load", "joins_collections", "loader_options", "tree_of"]
 
 STRATEGIES = {
     "selectin": "selectinload",
@@ -28,6 +31,8 @@ STRATEGIES = {
     "immediate": "immediateload",
     "raise": "raiseload",
 }
+
+_trees: weakref.WeakKeyDictionary[type[Any], dict[Any, Tree | str]] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +82,64 @@ def loader_options(model: type[Any], loads: Iterable[Load]) -> list[ORMOption]:
         if load.is_option:
             options.append(load.target)
             continue
-        start = _start(ends, load)
+        start = ends[_start(ends, load)][1]
         option = getattr(start or sa_orm, load.method)(load.target)
         ends.append((load.target.property.mapper, option))
         options.append(option)
     return options
+
+
+def tree_of(model: type[Any], loads: tuple[Load, ...]) -> Tree | str:
+    """
+    Give what the short way loads along, or say why it cannot.
+
+    Raises:
+        QueryError: As :func:`loader_options` does.
+    """
+    if any(load.is_option or not _is_plain(load.target) for load in loads):
+        return "it loads relationships by options or conditions"
+    known = _trees.setdefault(model, {})
+    key = tuple((load.target.property, load.method) for load in loads)
+    if key not in known:
+        try:
+            known[key] = _planted(model, loads)
+        except UnplannableError as error:
+            known[key] = str(error)
+    found = known[key]
+    return found if isinstance(found, str) else found.obstacle() or found
+
+
+def _is_plain(target: Any) -> bool:
+    return target is target.property.class_attribute
+
+
+def _planted(model: type[Any], loads: tuple[Load, ...]) -> Tree:
+    mapper = mapper_of(model)
+    ends: list[tuple[Any, Any]] = [(mapper, None)]
+    behind: list[list[int]] = [[]]
+    for place, load in enumerate(loads, 1):
+        start = _start(ends, load)
+        if load.target.parent is not ends[start][0]:
+            raise UnplannableError(f"it loads {load.target} for another class")
+        if any(loads[other - 1].target is load.target for other in behind[start]):
+            raise UnplannableError(f"it loads {load.target} twice")
+        behind[start].append(place)
+        behind.append([])
+        ends.append((load.target.property.mapper, None))
+
+    def branch(place: int, *, is_nested: bool) -> Branch:
+        load = loads[place - 1]
+        if load.method not in {"joinedload", "selectinload"}:
+            raise UnplannableError(f"it loads {load.target} by {load.method}")
+        is_joined = load.method == "joinedload"
+        further = tuple(branch(each, is_nested=is_joined) for each in behind[place])
+        made = Branch(load.target.property, is_joined, further)
+        if (reason := branch_obstacle(made, is_nested=is_nested)) is not None:
+            raise UnplannableError(reason)
+        return made
+
+    branches = tuple(branch(place, is_nested=False) for place in behind[0])
+    return Tree(mapper, branches, tuple(loader_options(model, loads)))
 
 
 def joins_collections(loads: Iterable[Load]) -> bool:
@@ -92,11 +150,12 @@ def joins_collections(loads: Iterable[Load]) -> bool:
     )
 
 
-def _start(ends: list[tuple[Any, Any]], load: Load) -> Any:
+def _start(ends: list[tuple[Any, Any]], load: Load) -> int:
     owner = load.target.parent.mapper
-    for mapper, option in reversed(ends):
+    for place in range(len(ends) - 1, -1, -1):
+        mapper = ends[place][0]
         if mapper.isa(owner) or owner.isa(mapper):
-            return option
+            return place
     raise QueryError(
         f"Nothing before it loads {owner.class_.__name__}: name the relationships that lead to "
         f"{load.target} first, as in load(User.posts, Post.comments)"

@@ -7,6 +7,7 @@ See :mod:`andamios.plans`. What is asked here is what the ends of ``reading`` as
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -21,12 +22,14 @@ from andamios.plans.objects import load_obstacle, session_obstacle
 from andamios.plans.sessions import SessionPlans, plans_in
 from andamios.queries.comparisons import Comparison
 from andamios.queries.compose import counted, executed, found
+from andamios.queries.eager import filled, tree_in, with_joined
 from andamios.queries.fields import element_of, key_attributes, loaded_columns, mapper_of
+from andamios.queries.loading import tree_of
 from andamios.queries.scope import given_session
 from andamios.queries.spec import QuerySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from andamios.plans.cache import Plans
     from andamios.plans.plan import Plan
@@ -104,8 +107,10 @@ def _reader(bind: Bind, spec: QuerySpec) -> ShortReader | str:
         return "it locks rows"
     if spec.gives_rows:
         return _reader_of(bind)
-    if spec.loads:
-        return "it loads relationships"
+    if spec.loads and isinstance(tree := tree_of(spec.model, spec.loads), str):
+        return tree
+    if spec.loads and not isinstance(bind, AndamiosEngine):
+        return "it loads relationships in a session"
     return load_obstacle(spec.model) or _reader_of(bind)
 
 
@@ -137,7 +142,12 @@ class ShortReader:
         """Give everything that a query finds, objects or rows."""
         if spec.gives_rows:
             return await self._find(spec, "rows", executed)
-        return await self._find(spec, self._objects, _flat)
+        tree = tree_in(spec)
+        if tree is None or isinstance(self._plans, SessionPlans):
+            return await self._find(spec, self._objects, _flat)
+        form, plan = self._planned(spec, self._objects, _flat)
+        work = partial(filled, self._plans, spec, tree, plan, form.values)
+        return await self._twice(work)
 
     async def get(self, model: type[Any], key: tuple[Any, ...]) -> Any:
         """Give the object with a key, whose parts were checked, or None."""
@@ -173,14 +183,16 @@ class ShortReader:
         return await self._run(plan, form.values)
 
     async def _run(self, plan: Plan, values: Sequence[Any]) -> list[Any]:
-        plans = self._plans
+        return await self._twice(partial(self._plans.results, plan, values))
+
+    async def _twice(self, work: Callable[[], Awaitable[list[Any]]]) -> list[Any]:
         try:
-            return await plans.results(plan, values)
+            return await work()
         except ConnectionFailedError as error:
             # As every read that stands alone: once more, on a fresh connection.
-            if error.statement is None or isinstance(plans, SessionPlans):
+            if error.statement is None or isinstance(self._plans, SessionPlans):
                 raise
-        return await plans.results(plan, values)
+        return await work()
 
     def plan(self, spec: QuerySpec) -> None:
         """
@@ -211,6 +223,8 @@ def _flat(spec: QuerySpec, dialect: str) -> sa.Select[Any]:
 
 def _form(spec: QuerySpec, kind: Kind, compose: Compose) -> Form:
     form = Form(spec.model, kind, compose.__name__, spec.includes_deleted, spec.is_distinct)
+    if kind == "objects" and (tree := tree_in(spec)) is not None:
+        form.key.append(tree.branches)
     form.add(spec.where)
     form.add(spec.order_by)
     for items in (spec.columns, spec.aggregates, spec.group_by, spec.having, spec.flat):
@@ -236,6 +250,9 @@ def _planned(
         if isinstance(each, Given)
     }
     statement = compose(replace(spec, **numbers), str(plans.executor.dialect.name))
+    if kind == "objects" and (tree := tree_in(spec)) is not None:
+        _require_once(spec, statement)
+        return with_joined(spec, statement, tree)
     if not spec.includes_deleted:
         statement = statement.options(only_unmarked)
     columns = statement.selected_columns
