@@ -117,7 +117,9 @@ class _Painter:
             return self._row(value)
         if isinstance(value, Mapping | RowMapping):
             return kind, tuple((repr(key), self.show(each)) for key, each in value.items())
-        if isinstance(value, list | tuple | set | frozenset):
+        if isinstance(value, set | frozenset):
+            value = sorted(value, key=repr)  # no order of its own
+        if isinstance(value, list | tuple):
             return kind, tuple(self.show(each) for each in value)
         if not isinstance(value, type) and sa.inspect(type(value), raiseerr=False) is not None:
             return self._entity(value)
