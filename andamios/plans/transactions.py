@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from andamios.core.sqlite import writer_of
+from andamios.core.sqlite_writer import writer_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
