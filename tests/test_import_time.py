@@ -17,6 +17,7 @@ HEAVY = (
     "difflib",
     "fastapi",
     "matplotlib",
+    "msgspec",
     "opentelemetry",
     "prometheus_client",
     "pydantic",

@@ -8,7 +8,6 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import QueuePool
 
-from andamios.core import json, postgresql
 from andamios.core.events import translate_errors
 from andamios.core.passwords import ask_for_password
 from andamios.core.ping import check_on_checkout
@@ -58,6 +57,8 @@ def create_engine(url: URL, options: dict[str, Any]) -> AsyncEngine:
     Raises:
         ConfigurationError: An option is wrong.
     """
+    from andamios.core import json, postgresql  # noqa: PLC0415  msgspec comes along
+
     options = {"poolclass": LivePool} | options
     options = _defaults(options["poolclass"]) | options
     backend = _backend(url.get_backend_name())
@@ -106,7 +107,7 @@ def check_sizes(options: Mapping[str, Any]) -> None:
 
 
 def _backend(name: str) -> Backend | None:
-    # Only once there is an engine: they bring SQLAlchemy's dialects along, which take long.
+    # Only once there is an engine: with two of them come SQLAlchemy's dialects, which take long.
     if name == "sqlite":
         from andamios.core import sqlite  # noqa: PLC0415
 
@@ -115,7 +116,11 @@ def _backend(name: str) -> Backend | None:
         from andamios.core import mysql  # noqa: PLC0415
 
         return mysql
-    return postgresql if name == "postgresql" else None
+    if name == "postgresql":
+        from andamios.core import postgresql  # noqa: PLC0415
+
+        return postgresql
+    return None
 
 
 def _check_isolation(options: Mapping[str, Any]) -> None:

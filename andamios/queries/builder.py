@@ -25,7 +25,6 @@ from andamios.queries.compose import executed, plain
 from andamios.queries.fields import field, mapper_of
 from andamios.queries.filters import conditions_of, expressions_of
 from andamios.queries.loading import Load
-from andamios.queries.planning.explain import explain
 from andamios.queries.scope import (
     read,
     read_scope,
@@ -393,6 +392,7 @@ class QueryBuilder(Generic[T]):
             analyze: Run the statement too and count the rows of each node, where the
                 database can: PostgreSQL, MySQL 9 and MariaDB.
         """
+        from andamios.queries.planning.explain import explain  # noqa: PLC0415  used rarely
 
         async def ask(session: AsyncSession, spec: QuerySpec) -> QueryPlan:
             statement = executed(spec, reading.dialect_of(session, spec))

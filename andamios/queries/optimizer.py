@@ -8,36 +8,18 @@ A façade: ``planning`` asks for plans and reads them, ``indexes`` tries candida
 from __future__ import annotations
 
 import re
-from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import FromStatement
 
-from andamios.core.guard import translating
 from andamios.errors import QueryError
 from andamios.queries.builder import QueryBuilder
 from andamios.queries.compose import executed
-from andamios.queries.indexes.candidates import candidates_of, tables_of
-from andamios.queries.indexes.copies import mysql_copies, postgresql_copies
-from andamios.queries.indexes.existing import existing_indexes, is_covered
-from andamios.queries.indexes.hypothetical import hypothetical
-from andamios.queries.indexes.live import live_tables
-from andamios.queries.indexes.proof import proven
-from andamios.queries.indexes.sqlite import sqlite_copy
-from andamios.queries.planning.explain import Sent, explain, sent_by
 from andamios.queries.watching import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
-    from sqlalchemy.ext.asyncio import AsyncConnection
-    from sqlalchemy.orm import Session
-
     from andamios.core.engine import AndamiosEngine
-    from andamios.queries.indexes.candidates import Candidate
-    from andamios.queries.indexes.existing import ExistingIndexes
-    from andamios.queries.indexes.laboratory import Laboratory
     from andamios.queries.indexes.suggestion import IndexSuggestion
     from andamios.queries.planning.plan import QueryPlan
 
@@ -50,9 +32,6 @@ WRITE = re.compile(
 """What writes, by its first word behind comments."""
 
 NOT_A_SELECT = "The optimizer takes a QueryBuilder or a SELECT of SQLAlchemy."
-
-SMALL = 200
-"""Rows; reading all of so small a table costs about what an index does."""
 
 
 class QueryOptimizer:
@@ -99,6 +78,8 @@ class QueryOptimizer:
         Raises:
             QueryError: It is no SELECT.
         """
+        from andamios.queries.planning.explain import explain  # noqa: PLC0415  used rarely
+
         async with self._engine.session(read_only=True, is_current=False) as session:
             return await explain(session, self._statement(query), analyze=analyze)
 
@@ -120,14 +101,13 @@ class QueryOptimizer:
             QueryError: It is no SELECT, or one in ``text()``. Or it reads a table twice, of
                 which MySQL and MariaDB can have no temporary copy, and ``build`` is not set.
         """
-        sent, inner = await self._sent(query)
-        async with self._reading() as connection:
-            candidates, existing = await self._worth_trying(connection, inner)
-        if not candidates:
-            return []
-        async with AsyncExitStack() as stack:
-            laboratory = await self._laboratory(stack, sent, inner, build=build)
-            return await proven(laboratory, candidates, existing)
+        from andamios.queries.indexes.suggesting import Suggesting  # noqa: PLC0415  much, used rarely
+
+        statement = self._statement(query)
+        if isinstance(statement, sa.TextClause):
+            raise QueryError(f"{NOT_A_SELECT} The clauses of text are not read.")
+        suggesting = Suggesting(self._engine, sample_rows=self._sample_rows, build=build)
+        return await suggesting.suggest(statement)
 
     def watch(self, threshold: int = 5) -> Watch:
         """
@@ -137,11 +117,6 @@ class QueryOptimizer:
             threshold: How often a line has to run a statement, in one task, to be told.
         """
         return Watch(self._engine, threshold)
-
-    @asynccontextmanager
-    async def _reading(self) -> AsyncIterator[AsyncConnection]:
-        async with self._engine.connections.acquire() as connection:
-            yield await connection.execution_options(andamios_read_only=True)
 
     def _statement(self, query: Any) -> Any:
         if isinstance(query, QueryBuilder):
@@ -154,53 +129,3 @@ class QueryOptimizer:
         if getattr(inner, "is_select", False):
             return query
         raise QueryError(f"{NOT_A_SELECT} For a write, ask with a SELECT of the same rows.")
-
-    async def _sent(self, query: Any) -> tuple[Sent, Any]:
-        """Find what is sent for a query, and the statement of Core inside it."""
-        statement = self._statement(query)
-        if isinstance(statement, sa.TextClause):
-            raise QueryError(f"{NOT_A_SELECT} The clauses of text are not read.")
-
-        def find(session: Session) -> tuple[Sent, Any]:
-            connection, sent = sent_by(session, statement)
-            state = sent.statement.compile(dialect=connection.dialect).compile_state
-            return sent, sent.statement if state is None else state.statement
-
-        async with self._engine.session(read_only=True, is_current=False) as session:
-            return await session.run_sync(find)
-
-    async def _worth_trying(
-        self, connection: AsyncConnection, inner: Any
-    ) -> tuple[list[Candidate], dict[str, ExistingIndexes]]:
-        existing = {}
-        for table in tables_of(inner):
-            few = sa.select(sa.literal(1)).select_from(table).limit(SMALL).subquery()
-            if await connection.scalar(sa.select(sa.func.count()).select_from(few)) == SMALL:
-                existing[table.key] = await connection.run_sync(existing_indexes, table)
-        candidates = [
-            each
-            for each in candidates_of(inner)
-            if (found := existing.get(each.table.key)) and not is_covered(each, found.columns)
-        ]
-        return candidates, existing
-
-    async def _laboratory(
-        self, stack: AsyncExitStack, sent: Sent, inner: Any, *, build: bool
-    ) -> Laboratory:
-        stack.enter_context(translating())
-        if self._engine.backend == "sqlite" and not build:
-            # Its copy is elsewhere: SQLite's writers must not wait for this.
-            connection = await stack.enter_async_context(self._reading())
-        else:
-            acquire = self._engine.connections.acquire
-            connection = await stack.enter_async_context(acquire())
-        if build:
-            return await stack.enter_async_context(live_tables(self._engine, connection, sent))
-        if self._engine.backend == "postgresql":
-            found = await stack.enter_async_context(hypothetical(connection, sent))
-            if found is not None:
-                return found
-        copies = {"postgresql": postgresql_copies, "sqlite": sqlite_copy}
-        copy = copies.get(self._engine.backend, mysql_copies)
-        opened = copy(connection, sent, inner, most=self._sample_rows)
-        return await stack.enter_async_context(opened)

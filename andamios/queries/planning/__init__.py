@@ -1,6 +1,5 @@
-"""How a database means to answer a query: plans, and asking for them."""
+"""How a database means to answer a query: plans, and asking for them (``explain``)."""
 
-from andamios.queries.planning.explain import explain
 from andamios.queries.planning.plan import QueryPlan
 
-__all__ = ["QueryPlan", "explain"]
+__all__ = ["QueryPlan"]
