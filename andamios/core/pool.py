@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from sqlalchemy import exc
 from sqlalchemy.pool import Pool
-from sqlalchemy.util.concurrency import await_only
+from sqlalchemy.util.concurrency import await_only, greenlet_spawn
 
 from andamios.core.ping import is_trusted, note_idle, trust
 from andamios.core.stacks import Stack, stack_of_caller
@@ -158,6 +158,44 @@ class LivePool(Pool):
         trust(record)
         return record
 
+    async def wait_lent(self) -> ConnectionPoolEntry | None:
+        """
+        Wait in line for a connection as :meth:`lend` gives it, while all that may be are out.
+
+        Returns:
+            The connection; None if :meth:`connect` has to be asked.
+
+        Raises:
+            TimeoutError: SQLAlchemy's: none came free in time.
+        """
+        is_full = not self._idle and self._open >= self.limit()
+        if not is_full or self.on_taken is not None or self._home != _here():
+            return None
+        waiter = self._line_up()
+        try:
+            record = await _within(waiter, self._timeout)
+        except GeneratorExit:  # nothing can be waited for any longer
+            self._give_up(waiter)
+            raise
+        except BaseException as error:
+            await greenlet_spawn(self._give_up, waiter)
+            if isinstance(error, TimeoutError):
+                raise self._late() from None
+            raise
+        return await self._looked_at(record or await greenlet_spawn(self._create))
+
+    async def _looked_at(self, record: Any) -> ConnectionPoolEntry:
+        self._note(record, ())
+        if record._is_hard_or_soft_invalidated():  # noqa: SLF001
+            try:
+                await greenlet_spawn(record.get_connection)
+            except BaseException:
+                await greenlet_spawn(self._do_return_conn, record)
+                raise
+        trust(record)
+        found: ConnectionPoolEntry = record
+        return found
+
     def take_back(self, record: ConnectionPoolEntry) -> None:
         """Take a connection back that was lent; no I/O where :meth:`has_room`."""
         if self.is_pinged:
@@ -166,7 +204,7 @@ class LivePool(Pool):
 
     def is_ready(self) -> bool:
         """Whether :meth:`connect` would give a connection at once, without any I/O."""
-        if not self._idle or self._home != (os.getpid(), asyncio.get_running_loop()):
+        if not self._idle or self._home != _here():
             return False
         record: Any = self._idle[-1 if self._use_lifo else 0]
         if record._is_hard_or_soft_invalidated() or not is_trusted(record):  # noqa: SLF001
@@ -277,7 +315,7 @@ class LivePool(Pool):
 
     def _settle(self) -> None:
         """Forget connections that belong to another event loop or process."""
-        left, self._home = self._home, (os.getpid(), asyncio.get_running_loop())
+        left, self._home = self._home, _here()
         if left is None or left == self._home:
             return
         has_forked = left[0] != self._home[0]
@@ -310,18 +348,24 @@ class LivePool(Pool):
 
     def _wait(self) -> ConnectionPoolEntry | None:
         """Wait for a connection, or for None: the permission to open one."""
-        waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        self._peak = max(self._peak, self.checkedout() + len(self._waiters))
+        waiter = self._line_up()
         try:
             return await_only(_within(waiter, self._timeout))
         except BaseException as error:
             self._give_up(waiter)
             if isinstance(error, TimeoutError):
-                raise exc.TimeoutError(
-                    f"No connection came free in {self._timeout} s ({self.status()})", code="3o7r"
-                ) from None
+                raise self._late() from None
             raise
+
+    def _line_up(self) -> asyncio.Future[ConnectionPoolEntry | None]:
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiters.append(waiter)
+        self._peak = max(self._peak, self.checkedout() + len(self._waiters))
+        return waiter
+
+    def _late(self) -> exc.TimeoutError:
+        message = f"No connection came free in {self._timeout} s ({self.status()})"
+        return exc.TimeoutError(message, code="3o7r")
 
     def _give_up(self, waiter: asyncio.Future[ConnectionPoolEntry | None]) -> None:
         if not waiter.done() or waiter.cancelled():
@@ -368,6 +412,10 @@ class LivePool(Pool):
             if not waiter.done() and not waiter.get_loop().is_closed():
                 return waiter
         return None
+
+
+def _here() -> tuple[int, asyncio.AbstractEventLoop]:
+    return os.getpid(), asyncio.get_running_loop()
 
 
 async def _within(

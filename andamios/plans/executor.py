@@ -113,7 +113,7 @@ class Executor:
         assert self.driver is not None
         send = self.driver.read if writes is None else self.driver.write
         pool: LivePool = self._sync_engine.pool
-        lent = pool.lend() if self.is_pool_ours() else None
+        lent = pool.lend() or await self._wait_lent(pool) if self.is_pool_ours() else None
         connection: Any = await self.connect() if lent is None else lent
         began = time.perf_counter()
         try:
@@ -136,6 +136,10 @@ class Executor:
         else:
             await greenlet_spawn(_give_back, pool, connection)
         return answer
+
+    async def _wait_lent(self, pool: LivePool) -> Any:
+        with translating():
+            return await pool.wait_lent()
 
     async def connect(self) -> Any:
         """Take a connection out of the pool, in SQLAlchemy's wrapper."""
