@@ -69,7 +69,8 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
         The function; of a shape with parts, it makes a list for each of them.
     """
     if shape.parts:
-        return _parted(shape.parts, codes, dialect)
+        split = _parted(shape.parts, codes, dialect)
+        return _joined(shape, split) if shape.kind == "rows" else split
     if not shape.names:
         return lambda rows: [()] * len(rows)
     values, names = _converted(shape, codes, dialect)
@@ -80,6 +81,12 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
         source = _objects(shape, values, names, columns)
     exec(compile(source, "<andamios plan>", "exec"), names)  # noqa: S102  our own source
     return names["build"]
+
+
+def _joined(shape: Shape, split: Any) -> Any:
+    """Make the function that puts the parts of each row into a row of SQLAlchemy."""
+    row = result_tuple(shape.names, shape.aliases)
+    return lambda rows: list(map(row, zip(*split(rows), strict=True)))
 
 
 def _parted(parts: Sequence[Shape], codes: Sequence[Any] | None, dialect: Dialect) -> Any:

@@ -249,7 +249,10 @@ def _planned(
         for each in form.parameters
         if isinstance(each, Given)
     }
-    statement = compose(replace(spec, **numbers), str(plans.executor.dialect.name))
+    spec = replace(spec, **numbers)
+    if kind == "rows" and any(isinstance(item, type) for item in spec.columns):
+        return _rows_with_objects(spec, compose, plans)
+    statement = compose(spec, str(plans.executor.dialect.name))
     if kind == "objects" and (tree := tree_in(spec)) is not None:
         _require_once(spec, statement)
         return with_joined(spec, statement, tree)
@@ -263,6 +266,36 @@ def _planned(
         return statement, Shape(kind, names, types, mapper=mapper_of(spec.model))
     aliases = _aliases(spec, columns) if kind != "scalars" and spec.gives_rows else ()
     return statement, Shape(kind, tuple(columns.keys()), types, aliases=aliases)
+
+
+def _rows_with_objects(
+    spec: QuerySpec, compose: Compose, plans: Plans | SessionPlans
+) -> tuple[sa.Select[Any], Shape]:
+    """Build the statement of rows that hold objects of no session, each once."""
+    if isinstance(plans, SessionPlans) or spec.aggregates or spec.group_by:
+        raise UnplannableError("its rows hold objects")
+    parts, flat = [], []
+    for item in spec.columns:
+        columns = loaded_columns(item) if isinstance(item, type) else [element_of(item)]
+        types = tuple(column.type for column in columns)
+        names = tuple(column.key for column in columns)
+        if not isinstance(item, type):
+            parts.append(Shape("scalars", names, types))
+        elif (reason := load_obstacle(item)) is not None:
+            raise UnplannableError(reason)
+        else:
+            parts.append(Shape("objects", names, types, mapper_of(item), is_shared=True))
+        flat.extend(columns)
+    statement = compose(replace(spec, columns=tuple(flat)), str(plans.executor.dialect.name))
+    if not spec.includes_deleted:
+        statement = statement.options(only_unmarked)
+    names = tuple(
+        item.__name__ if isinstance(item, type) else element_of(item).key for item in spec.columns
+    )
+    if len(set(names)) < len(names) or len(statement.selected_columns) != len(flat):
+        raise UnplannableError("parts of its rows have the same name")
+    aliases = tuple((item,) for item in spec.columns)
+    return statement, Shape("rows", names, (), aliases=aliases, parts=tuple(parts))
 
 
 def _require_once(spec: QuerySpec, statement: sa.Select[Any]) -> None:
