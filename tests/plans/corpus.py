@@ -503,8 +503,6 @@ LONG = {
         "deferred",
         "files",
         "folders",
-        "only the model",
-        "only the model and more",
     ),
     *("joined in the condition", "joined in the condition, limited", "joined in the order"),
     *("joined with itself", "only the aliased"),
