@@ -63,6 +63,7 @@ class Plan:
         self._constants = [constant.effective_value for constant in constants]
         self._keys = [parameter.key for parameter in (*parameters, *constants)]
         self._places = _places(compiled, self._keys)
+        self._converts = _converts(compiled) if self._compiled is not None else {}
         self.mapper = shape.mapper
         self._description: Any = self  # of no answer yet
         self._build: Any = None
@@ -95,7 +96,7 @@ class Plan:
         """Write lists of values out, as SQLAlchemy does for IN."""
         compiled: Any = self._compiled
         state = compiled.construct_expanded_state(dict(zip(self._keys, values, strict=True)))
-        converts, given = state.processors, state.parameters
+        converts, given = {**self._converts, **state.processors}, state.parameters
         return state.statement, [
             converts[name](given[name]) if name in converts else given[name]
             for name in state.positiontup
@@ -116,6 +117,16 @@ class Plan:
 def binding(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
     """Give what makes a value of a type one that the driver takes; None leaves it as it is."""
     return kind.dialect_impl(dialect).bind_processor(dialect)
+
+
+def _converts(compiled: Any) -> dict[str, Callable[[Any], Any]]:
+    """Give what binds each parameter; those of lists are bound when they are written out."""
+    found = {
+        name: binding(parameter.type, compiled.dialect)
+        for parameter, name in compiled.bind_names.items()
+        if parameter not in compiled.post_compile_params
+    }
+    return {name: convert for name, convert in found.items() if convert is not None}
 
 
 def _constants(statement: Any, compiled: Any, parameters: Sequence[Any]) -> list[Any]:

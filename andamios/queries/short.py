@@ -162,6 +162,7 @@ class ShortReader:
     def _planned_by_key(self, model: type[Any], key: tuple[Any, ...]) -> Plan:
         form, plans, kind = Form(model, self._objects), self._plans, self._objects
         form.parameters = _equalities(model, key)
+        form.key += [part for part in key if isinstance(part, bool)]  # written into the SQL
         spec = QuerySpec(model, where=tuple(form.parameters))
         return plans.plan(form, lambda: _planned(spec, kind, _flat, plans, form))
 

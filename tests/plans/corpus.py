@@ -45,6 +45,7 @@ from tests.plans.models import (
     PlansPlain,
     PlansRecord,
     PlansSized,
+    PlansSwitch,
     PlansTagged,
     Shade,
 )
@@ -211,6 +212,8 @@ async def fill(engine: AndamiosEngine) -> None:
                 PlansPlain(name="p", at=dt.date(2024, 1, 1)),
                 PlansPlain(name="q"),
                 PlansCard(name="c"),
+                PlansSwitch(is_on=True, number=1, label="on"),
+                PlansSwitch(is_on=False, number=1, label="off"),
             ]
         )
         await session.flush()
@@ -233,6 +236,7 @@ def filter_cases() -> Iterator[Case]:
         yield _filtered(f"{column} in {value!r:.20}", {f"{column}__in": [value]})
     for column, values in VALUES.items():
         attribute = getattr(ConformanceValue, column)
+        yield _filtered(f"{column} beside a list", {"whole__in": [0, -1, 1], column: values[0]})
         yield _filtered(f"{column} ==", attribute == values[0])
         yield _filtered(f"{column} == again", attribute == values[-1])
         yield _filtered(f"{column} is null", attribute.is_(None))
@@ -554,6 +558,9 @@ CALLS: dict[str, Ask] = {
     "get_by_id of an unreadable": lambda e: _r(PlansOdd)(e).get_by_id(2),
     "get_by_id of a folder": lambda e: _r(PlansFolder)(e).get_by_id(2),
     "get_by_id of a plain": lambda e: _r(PlansPlain)(e).get_by_id(1),
+    "get_by_id of a switch": lambda e: _r(PlansSwitch)(e).get_by_id((True, 1)),
+    "get_by_id of another switch": lambda e: _r(PlansSwitch)(e).get_by_id((False, 1)),
+    "get_many of switches": lambda e: _r(PlansSwitch)(e).get_many([(False, 1), (True, 1)]),
     "get_by_id of a record": lambda e: _r(PlansRecord)(e).get_by_id(1),
     "get_by_id with books": lambda e: _r(AUTHOR)(e).get_by_id(1, load=AUTHOR.books),
     "get_one": lambda e: _r(AUTHOR)(e).get_one(2),

@@ -35,6 +35,7 @@ __all__ = [
     "PlansPlain",
     "PlansRecord",
     "PlansSized",
+    "PlansSwitch",
     "PlansTagged",
     "Shade",
 ]
@@ -113,6 +114,14 @@ class PlansTagged(SoftDeleteModel, PlansBase):
     left: Mapped[str] = mapped_column(primary_key=True)
     right: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     weight: Mapped[float | None]
+
+
+class PlansSwitch(PlansBase):
+    """A key of which SQLAlchemy writes one part into the SQL."""
+
+    is_on: Mapped[bool] = mapped_column(primary_key=True)
+    number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    label: Mapped[str | None]
 
 
 class PlansComputed(PlansBase):

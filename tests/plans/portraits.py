@@ -9,6 +9,7 @@ What differs from call to call (the time, a random key) is shown as what it is, 
 import copy
 import datetime as dt
 import decimal
+import itertools
 import pickle
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
@@ -20,7 +21,7 @@ from sqlalchemy.engine import Row, RowMapping
 from andamios import AndamiosEngine
 from andamios.errors import AndamiosError
 
-__all__ = ["Portrait", "answer_of", "deep_portrait", "portrait", "rough_portrait"]
+__all__ = ["Portrait", "answer_of", "deep_portrait", "difference", "portrait", "rough_portrait"]
 
 Portrait: TypeAlias = Any
 """Nested tuples of texts."""
@@ -65,6 +66,15 @@ def deep_portrait(found: Any) -> Portrait:
             painted.append(("said", said, None if _has_moving(said) else repr(entity)))
         painted += [("unloaded", name, _read(entity, name)) for name in _unloaded(entity)]
     return tuple(painted)
+
+
+def difference(wanted: Portrait, given: Portrait) -> str:
+    """Tell the first difference of two portraits."""
+    if isinstance(wanted, tuple) and isinstance(given, tuple) and wanted[:1] == given[:1]:
+        for left, right in itertools.zip_longest(wanted, given):
+            if left != right:
+                return difference(left, right)
+    return f"  long:  {wanted!r:.400}\n  short: {given!r:.400}"
 
 
 async def rough_portrait(engine: AndamiosEngine, found: Any) -> Portrait:

@@ -10,14 +10,11 @@ from sqlalchemy import MetaData
 from andamios import AndamiosEngine
 from andamios.core.listening import all_statements_seen
 from harness.conformance.models import CONFORMANCE_METADATA
-from harness.databases import run_now
-from harness.isolation.worker import WorkerDatabase
-from harness.templates import Schema
 from tests.plans.changes import CHANGES
 from tests.plans.corpus import READS, Case, fill, read_cases
 from tests.plans.counting import ran
 from tests.plans.models import PlansBase
-from tests.plans.portraits import answer_of, deep_portrait, portrait, rough_portrait
+from tests.plans.portraits import answer_of, deep_portrait, difference, portrait, rough_portrait
 
 
 @pytest.fixture(scope="session")
@@ -70,15 +67,6 @@ async def _inside(engine: AndamiosEngine, case: Case) -> Any:
         shown = (await answer_of(twice, session))[1]
         await session.rollback()
     return shown
-
-
-@pytest.fixture
-def twin_databases(worker_database: WorkerDatabase, db_schema: Schema) -> Iterator[list[str]]:
-    """The URLs of two databases of one kind."""
-    made = [run_now(worker_database.copy(db_schema)) for _ in range(2)]
-    yield [url for _, url in made]
-    for name, _ in made:
-        run_now(worker_database.drop(name))
 
 
 @pytest_asyncio.fixture
@@ -146,16 +134,7 @@ async def _compared(engine: AndamiosEngine, case: Case) -> list[str]:
 
 def _told(case: Case, when: str, wanted: object, given: object) -> Iterator[str]:
     if wanted != given:
-        one, other = _first_difference(wanted, given)
-        yield f"{case.name}{when}\n  long:  {one!r:.400}\n  short: {other!r:.400}"
-
-
-def _first_difference(one: object, other: object) -> tuple[object, object]:
-    if isinstance(one, tuple) and isinstance(other, tuple) and len(one) == len(other):
-        for left, right in zip(one, other, strict=True):
-            if left != right:
-                return _first_difference(left, right)
-    return one, other
+        yield f"{case.name}{when}\n{difference(wanted, given)}"
 
 
 def _took(case: Case, wanted: Any, short: list[str], long: list[str]) -> Iterator[str]:
