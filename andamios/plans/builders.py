@@ -70,7 +70,7 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
     """
     if shape.parts:
         split = _parted(shape.parts, codes, dialect)
-        return _joined(shape, split) if shape.kind == "rows" else split
+        return split if shape.kind == "objects" else _joined(shape, split)
     if not shape.names:
         return lambda rows: [()] * len(rows)
     values, names = _converted(shape, codes, dialect)
@@ -84,8 +84,13 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
 
 
 def _joined(shape: Shape, split: Any) -> Any:
-    """Make the function that puts the parts of each row into a row of SQLAlchemy."""
-    row = result_tuple(shape.names, shape.aliases)
+    """Make the function that puts the parts of each row into one row or dict."""
+    names = shape.names
+    if shape.kind == "dicts":
+        return lambda rows: [
+            dict(zip(names, parts, strict=True)) for parts in zip(*split(rows), strict=True)
+        ]
+    row = result_tuple(names, shape.aliases)
     return lambda rows: list(map(row, zip(*split(rows), strict=True)))
 
 

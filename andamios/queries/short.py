@@ -251,8 +251,8 @@ def _planned(
         if isinstance(each, Given)
     }
     spec = replace(spec, **numbers)
-    if kind == "rows" and any(isinstance(item, type) for item in spec.columns):
-        return _rows_with_objects(spec, compose, plans)
+    if kind != "scalars" and any(isinstance(item, type) for item in spec.columns):
+        return _rows_with_objects(spec, kind, compose, plans)
     statement = compose(spec, str(plans.executor.dialect.name))
     if kind == "objects" and (tree := tree_in(spec)) is not None:
         _require_once(spec, statement)
@@ -270,7 +270,7 @@ def _planned(
 
 
 def _rows_with_objects(
-    spec: QuerySpec, compose: Compose, plans: Plans | SessionPlans
+    spec: QuerySpec, kind: Kind, compose: Compose, plans: Plans | SessionPlans
 ) -> tuple[sa.Select[Any], Shape]:
     """Build the statement of rows that hold objects of no session, each once."""
     if isinstance(plans, SessionPlans) or spec.aggregates or spec.group_by:
@@ -296,7 +296,7 @@ def _rows_with_objects(
     if len(set(names)) < len(names) or len(statement.selected_columns) != len(flat):
         raise UnplannableError("parts of its rows have the same name")
     aliases = tuple((item,) for item in spec.columns)
-    return statement, Shape("rows", names, (), aliases=aliases, parts=tuple(parts))
+    return statement, Shape(kind, names, (), aliases=aliases, parts=tuple(parts))
 
 
 def _require_once(spec: QuerySpec, statement: sa.Select[Any]) -> None:

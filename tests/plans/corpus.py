@@ -514,6 +514,7 @@ LONG = {
 """What SQLAlchemy has to do: it makes more of a row than its columns say, or says no better."""
 
 EITHER = {
+    *("only the model", "only the model and more"),  # outside of sessions
     "joined without a condition",
     "unknown field",
     "unknown operator",
