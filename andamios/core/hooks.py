@@ -35,11 +35,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
-__all__ = ["INTERNAL", "Hooks"]
+__all__ = ["INTERNAL", "STARTED", "Hooks"]
 
 F = TypeVar("F")
 
 STARTED = "andamios_started"
+"""The attribute of a context that says when its statement was sent."""
+
 COMMITTING = "andamios_committing"
 TAKEN = "andamios_taken"
 

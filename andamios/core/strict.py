@@ -12,7 +12,9 @@ from __future__ import annotations
 import datetime as dt
 import math
 import operator
+import sys
 from collections.abc import Callable
+from decimal import Decimal
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 __all__ = ["finite", "make_strict", "whole_number"]
 
 Check = Callable[[Any], Any]
+
+LARGEST = sys.float_info.max
+DIGITS = 300
+"""Before the point; with fewer, a decimal is one of the numbers that a float has room for."""
 
 
 def whole_number(value: Any, bits: int) -> int:
@@ -58,6 +64,8 @@ def make_strict(dialect: Dialect) -> None:
 def _checked(kind: type[Any], check: Check) -> type[Any]:
     def bind_processor(self: Any, dialect: Dialect) -> Check:
         convert = super(strict, self).bind_processor(dialect)
+        if convert is None and check in BINDERS:
+            return BINDERS[check]
 
         def bind(value: Any) -> Any:
             if value is None:
@@ -69,6 +77,28 @@ def _checked(kind: type[Any], check: Check) -> type[Any]:
 
     strict: type[Any] = type(f"Strict{kind.__name__}", (kind,), {"bind_processor": bind_processor})
     return strict
+
+
+def _whole_number_of(bits: int) -> tuple[Check, Check]:
+    """Give the check of a whole number, and the same with a short way for what most values are."""
+    check = partial(whole_number, bits=bits)
+    limit = 1 << (bits - 1)
+
+    def bind(value: Any) -> Any:
+        if type(value) is int and -limit <= value < limit:
+            return value
+        return None if value is None else check(value)
+
+    return check, bind
+
+
+def _bind_finite(value: Any) -> Any:
+    kind = type(value)
+    if kind is float and -LARGEST <= value <= LARGEST:
+        return value
+    if kind is Decimal and value.is_finite() and value.adjusted() < DIGITS:
+        return value
+    return None if value is None else finite(value)
 
 
 def finite(value: Any) -> Any:
@@ -98,10 +128,28 @@ def _unexpected(expected: str, value: Any) -> DataError:
     return DataError(f"{expected} was expected, not {type(value).__name__}")
 
 
+BINDERS: dict[Check, Check] = {
+    **dict(_whole_number_of(bits) for bits in (16, 32, 64)),
+    finite: _bind_finite,
+}
+"""What checks a value and binds it as it is, by the check."""
+
+AS_IT_IS: dict[Check, str] = {
+    bind: f"type({{0}}) is int and {-1 << bits - 1} <= {{0}} < {1 << bits - 1}"
+    for bind, bits in zip(BINDERS.values(), (16, 32, 64), strict=False)
+}
+"""
+Of what binds a value: the condition, as an expression, under which that is the value itself.
+
+For generated code, which saves a call for most values.
+"""
+
+WHOLE16, WHOLE32, WHOLE64, _ = BINDERS
+
 CHECKS: dict[type[Any], Check] = {
-    sa_types.SmallInteger: partial(whole_number, bits=16),
-    sa_types.Integer: partial(whole_number, bits=32),
-    sa_types.BigInteger: partial(whole_number, bits=64),
+    sa_types.SmallInteger: WHOLE16,
+    sa_types.Integer: WHOLE32,
+    sa_types.BigInteger: WHOLE64,
     sa_types.Numeric: finite,
     sa_types.Float: finite,
     sa_types.Double: finite,

@@ -82,6 +82,18 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
             return dialect.type_descriptor(mysql.DATETIME(fsp=6))
         return dialect.type_descriptor(sa.DateTime(timezone=True))
 
+    def bind_processor(self, dialect: Dialect) -> Callable[[Any], Any] | None:
+        """Leave what is in UTC already to asyncpg, which takes it as it is."""
+        bind = super().bind_processor(dialect)
+        if dialect.driver != "asyncpg" or bind is None:
+            return bind
+
+        def quickly(value: Any) -> Any:
+            is_utc = type(value) is dt.datetime and value.tzinfo is dt.UTC
+            return value if is_utc else bind(value)
+
+        return quickly
+
     def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
         """Turn any aware datetime into UTC."""
         if value is None:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import weakref
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.util import LRUCache
 
 from andamios.plans.executor import Executor
+from andamios.plans.forms import UnplannableError
 from andamios.plans.plan import Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
 
     from sqlalchemy import ClauseElement
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     Run = Callable[[str, list[Any]], Awaitable[Answer]]
 
 __all__ = ["Plans", "plans_of"]
+
+T = TypeVar("T")
 
 KEPT = 500
 """Plans of an engine; SQLAlchemy keeps as many compiled statements."""
@@ -40,6 +43,7 @@ class Plans:
     def __init__(self, engine: AndamiosEngine) -> None:
         self.executor = Executor(engine)
         self._plans: Any = LRUCache(KEPT)
+        self._kept: Any = LRUCache(KEPT)
 
     def known(self, *key: object) -> Plan | None:
         """Give the plan of a form with this key, if there is one."""
@@ -65,6 +69,28 @@ class Plans:
             found = Plan(statement, form.parameters, shape, self.executor.dialect)
             self._plans[key] = found
         return found
+
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """
+        Give what was made for a key, or make it.
+
+        Args:
+            key: All that it depends on.
+            make: Called for a key that is new.
+
+        Raises:
+            UnplannableError: It cannot be made, now or when that was tried first.
+        """
+        found: Any = self._kept.get(key)
+        if found is None:
+            try:
+                found = make()
+            except UnplannableError as error:
+                found = error
+            self._kept[key] = found
+        if isinstance(found, UnplannableError):
+            raise UnplannableError(*found.args)
+        return found  # type: ignore[no-any-return]
 
     async def results(
         self, plan: Plan, values: Sequence[Any], *, writes: Writes = None, run: Run | None = None

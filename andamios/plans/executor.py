@@ -89,9 +89,11 @@ class Executor:
             self._known_pool = listeners, stranger_to_pool(self._sync_engine) is None
         return self._known_pool[1]
 
-    def finished(self, sql: str, began: float, *, error: str | None = None) -> None:
-        """Tell of a statement that was sent inside a transaction."""
-        self._hooks.finished_within(sql, began, error=error)
+    def finished(
+        self, sql: str, began: float, *, rows: int | None = None, error: str | None = None
+    ) -> None:
+        """Tell of a statement that was sent inside a transaction, and how many rows it wrote."""
+        self._hooks.finished_within(sql, began, rows=rows, error=error)
 
     def ended(self, began: float, outcome: Outcome) -> None:
         """Tell of a transaction that was begun on a connection of :meth:`connect`."""

@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from andamios.core.session import Session
 from andamios.models import mixins, recording, soft_delete
+from andamios.models.fields import rules_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +22,13 @@ if TYPE_CHECKING:
 
     from sqlalchemy.orm import Mapper
 
-__all__ = ["listeners_obstacle", "load_obstacle", "session_obstacle", "write_obstacle"]
+__all__ = [
+    "construct_obstacle",
+    "listeners_obstacle",
+    "load_obstacle",
+    "session_obstacle",
+    "write_obstacle",
+]
 
 OURS: tuple[ModuleType, ...] = (mixins, recording, soft_delete)
 """Who listens to sessions from here; imported before anybody is counted."""
@@ -80,6 +87,19 @@ def write_obstacle(mapper: Mapper[Any]) -> str | None:
     if any(getattr(mapper.dispatch, event) for event in ROW_EVENTS):
         return f"somebody listens to writes of {name}"
     return session_obstacle(writes=True)
+
+
+def construct_obstacle(mapper: Mapper[Any]) -> str | None:
+    """Say why objects have to be made by calling their class, or None if they need not."""
+    model, manager = mapper.class_, mapper.class_manager
+    is_plain = manager.original_init is mapper.registry.constructor
+    if not is_plain or len(manager.dispatch.init) > 1:  # one is the mapper's own
+        return f"{model.__name__} has a constructor of its own"
+    for item in mapper.column_attrs:
+        ours = item.key in rules_of(model)
+        if len(item.class_attribute.dispatch.set) != ours:
+            return f"somebody listens to what {item} is set to"
+    return None
 
 
 def session_obstacle(*, writes: bool) -> str | None:

@@ -10,10 +10,11 @@ instead.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy.orm.attributes import instance_state
 
+from andamios.core.hooks import STARTED
 from andamios.core.session import AsyncSession, Session, engine_of, in_use
 from andamios.models.soft_delete import is_soft_delete
 from andamios.plans.cache import plans_of
@@ -22,23 +23,32 @@ from andamios.plans.objects import listeners_obstacle
 from andamios.plans.states import STATE, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
 
     import sqlalchemy.ext.asyncio as sa_asyncio
+    from sqlalchemy import Table
 
     from andamios.plans.cache import Plans
-    from andamios.plans.drivers import Answer, Driver
+    from andamios.plans.drivers import Answer
     from andamios.plans.forms import Form
     from andamios.plans.plan import Plan
 
 __all__ = ["SessionPlans", "plans_in"]
 
+T = TypeVar("T")
+
 KNOWN_OPTIONS = {"andamios_read_only", "postgresql_readonly", "isolation_level"}
 """Options of a connection that change nothing about its statements."""
 
 
-def plans_in(session: sa_asyncio.AsyncSession) -> SessionPlans | str:
-    """Give what runs plans in a session, or say what is in the way."""
+def plans_in(session: sa_asyncio.AsyncSession, *, writes: bool = False) -> SessionPlans | str:
+    """
+    Give what runs plans in a session, or say what is in the way.
+
+    Args:
+        session: The session.
+        writes: Whether they are to write.
+    """
     engine = engine_of(session)
     if engine is None or not isinstance(session, AsyncSession):
         return "the session was not opened from an AndamiosEngine"
@@ -46,7 +56,9 @@ def plans_in(session: sa_asyncio.AsyncSession) -> SessionPlans | str:
     if type(sync) is not Session or not sync.is_active:
         return "the session is not one of Andamios, or its transaction has failed"
     plans = plans_of(engine)
-    reason = plans.executor.obstacle(writes=False) or listeners_obstacle(sync, writes=False)
+    reason = plans.executor.obstacle(writes=writes) or listeners_obstacle(sync, writes=False)
+    if writes:
+        reason = reason or listeners_obstacle(sync, writes=True)
     return reason or SessionPlans(plans, session)
 
 
@@ -75,6 +87,15 @@ class SessionPlans:
         """Give the plan of a form with this key, if there is one."""
         return self._plans.known(*key)
 
+    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
+        """Give what was made for a key, as :class:`Plans` does."""
+        return self._plans.kept(key, make)
+
+    def add(self, entities: list[Any], states: set[Any]) -> None:
+        """Make objects that were stored by a statement members of the session."""
+        self._sync.add_all(entities)
+        self._sync._register_persistent(states)  # noqa: SLF001
+
     def held(self, mapper: Any, key: tuple[Any, ...]) -> Any:
         """
         Give the object with a key that the session has, or None.
@@ -101,18 +122,44 @@ class SessionPlans:
         return found if plan.mapper is None else _members(self._sync, plan.mapper, found)
 
     async def _run(self, sql: str, values: Sequence[Any]) -> Answer:
+        driver: Any = self.executor.driver
+        return await self.send(lambda connection: driver.join(connection, sql, values), sql)
+
+    async def send(
+        self,
+        work: Callable[[Any], Awaitable[Answer]],
+        sql: str,
+        *,
+        writes: Table | None = None,
+        is_told: bool = True,
+    ) -> Answer:
+        """
+        Run a statement in the transaction, after what waits in the session.
+
+        Args:
+            work: Runs it, given the connection as it lies in the pool.
+            sql: What it is called in errors and facts.
+            writes: The table that it writes to.
+            is_told: Whether it is announced.
+
+        Raises:
+            UnplannableError: SQLAlchemy has to do it; the transaction goes on.
+        """
         with in_use(self._session):
             if self._sync.autoflush and not self._sync._is_clean():  # noqa: SLF001
                 await self._session.flush()
             connection = await self._connection()
             executor, began = self.executor, time.perf_counter()
-            driver: Any = executor.driver
             try:
-                answer: Answer = await driver.join(connection.connection, sql, values)
-            except BaseException as error:
-                await self._session.run_sync(_fail, connection, error, sql, driver)
+                answer = await work(connection.connection)
+            except UnplannableError:
                 raise
-            executor.finished(sql, began)
+            except BaseException as error:
+                sent = Sent(executor.driver, writes, began)
+                await self._session.run_sync(_fail, connection, error, sql, sent)
+                raise
+            if is_told:
+                executor.finished(sql, began, rows=answer[1] if writes is not None else None)
             return answer
 
     async def _connection(self) -> Any:
@@ -129,15 +176,41 @@ class SessionPlans:
         return connection
 
 
-def _fail(_sync: Any, connection: Any, error: BaseException, sql: str, driver: Driver) -> None:
+class Sent:
+    """
+    What those who handle errors ask SQLAlchemy's context of a statement for.
+
+    Args:
+        driver: Who sends it.
+        writes: The table that it writes to.
+        began: When it was sent.
+    """
+
+    def __init__(self, driver: Any, writes: Table | None, began: float) -> None:
+        self._driver = driver
+        self.table = writes
+        self.isdelete = writes is None
+        self.compiled = self.statement = self
+        self.executemany = False
+        self.execution_options: dict[str, Any] = {}
+        setattr(self, STARTED, began)
+
+    def handle_dbapi_exception(self, error: Exception) -> None:
+        """Forget prepared statements that no longer fit the tables."""
+        self._driver.is_outdated(error)
+
+
+def _fail(_sync: Any, connection: Any, error: BaseException, sql: str, sent: Sent) -> None:
     """Let SQLAlchemy do with an error what it does, and raise what it raises."""
     if isinstance(error, Exception):
         try:
             connection.connection.dbapi_connection._handle_exception(error)  # noqa: SLF001
         except Exception as adapted:  # noqa: BLE001  whatever it makes of it
-            driver.is_outdated(adapted)  # and will be prepared anew next time
             error = adapted
-    connection._handle_dbapi_exception(error, sql, None, None, None)  # noqa: SLF001
+    try:
+        raise error  # noqa: TRY301  SQLAlchemy looks for the one that is handled
+    except BaseException:  # noqa: BLE001
+        connection._handle_dbapi_exception(error, sql, None, None, sent)  # noqa: SLF001
 
 
 def _members(sync: Any, mapper: Any, rows: list[dict[str, Any]]) -> list[Any]:

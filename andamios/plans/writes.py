@@ -28,7 +28,16 @@ if TYPE_CHECKING:
 
     from andamios.plans.cache import Plans
 
-__all__ = ["VALUE", "delete", "insert", "made_by", "update"]
+__all__ = [
+    "VALUE",
+    "delete",
+    "insert",
+    "is_made",
+    "is_sql",
+    "made_by",
+    "takes_nothing",
+    "update",
+]
 
 VALUE, KEY = "value_", "key_"
 """What names of parameters begin with, which must not be those of columns."""
@@ -47,7 +56,7 @@ async def insert(plans: Plans, entity: Any) -> None:
     if state.key is not None or not state.transient:
         raise UnplannableError("it is known to a session already")
     values = _values(mapper, state.dict)
-    filled = [c for c in mapper.local_table.c if c.key not in values and _is_made(mapper, c)]
+    filled = [c for c in mapper.local_table.c if c.key not in values and is_made(mapper, c)]
     form = Form(mapper.class_, "insert", *sorted(values))
     form.parameters = [Given(value, VALUE + key) for key, value in values.items()]
     form.parameters.sort(key=lambda each: each.key)
@@ -144,10 +153,10 @@ def _values(mapper: Any, held: Mapping[str, Any]) -> dict[str, Any]:
         value = held.get(_name(mapper, column))
         if value is None and column.default is not None:
             value = made_by(column.default)
-        if _is_sql(value):
+        if is_sql(value):
             raise UnplannableError("a value is an expression of SQL")
         is_given = value is not None or column.type.should_evaluate_none
-        if is_given or not _is_made(mapper, column):
+        if is_given or not is_made(mapper, column):
             if column.primary_key and value is None:
                 raise UnplannableError("a part of its key is missing")
             values[column.key] = value
@@ -163,7 +172,7 @@ def _changes(mapper: Any, state: Any) -> dict[str, Any]:
     for name, before in state.committed_state.items():
         (column,) = mapper.column_attrs[name].columns
         value = state.dict.get(name)
-        if column.primary_key or name not in state.dict or _is_sql(value):
+        if column.primary_key or name not in state.dict or is_sql(value):
             raise UnplannableError("its key changes, or a value is an expression of SQL")
         if not column.type.compare_values(before, value):
             values[column.key] = value
@@ -193,12 +202,13 @@ def made_by(default: Any) -> Any:
     """Make a default; one that looks at the row or is SQL is left to SQLAlchemy."""
     if default.is_scalar:
         return default.arg
-    if default.is_callable and _takes_nothing(default.arg):
+    if default.is_callable and takes_nothing(default.arg):
         return default.arg(None)
     raise UnplannableError("a default looks at the row, or is an expression of SQL")
 
 
-def _takes_nothing(function: Any) -> bool:
+def takes_nothing(function: Any) -> bool:
+    """Whether a column's default is a function without parameters."""
     # SQLAlchemy wraps a function without parameters in one that takes the context.
     wrapped = getattr(function, "__wrapped__", None)
     if wrapped is None:
@@ -209,12 +219,13 @@ def _takes_nothing(function: Any) -> bool:
         return True
 
 
-def _is_made(mapper: Any, column: Any) -> bool:
+def is_made(mapper: Any, column: Any) -> bool:
     """Whether the database makes a value of its own where none is given."""
     return column.server_default is not None or (column is mapper.local_table.autoincrement_column)
 
 
-def _is_sql(value: Any) -> bool:
+def is_sql(value: Any) -> bool:
+    """Whether a value is an expression of SQL."""
     return isinstance(value, sa.ClauseElement) or hasattr(value, "__clause_element__")
 
 

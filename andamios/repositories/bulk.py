@@ -1,8 +1,13 @@
-"""Storing many rows in batches, inside a session."""
+"""
+Storing many rows in batches, inside a session.
+
+Where COPY does the same as INSERT, rows go in by it, and those that are in memory anyway by one.
+"""
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, Iterable, Mapping
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
@@ -11,6 +16,8 @@ import sqlalchemy as sa
 from andamios.errors import DataError, NotFoundError, QueryError
 from andamios.models.fields import checked_values, rules_of
 from andamios.models.hooks import has_hooks
+from andamios.plans.copying import Copying
+from andamios.plans.forms import UnplannableError
 from andamios.queries.fields import column_keys, key_attributes, unknown
 from andamios.queries.values import is_expression, whole_number
 from andamios.repositories import reading, saving
@@ -20,13 +27,18 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-__all__ = ["Returning", "Rows", "batches", "insert_all", "insert_returning", "update_all"]
+__all__ = ["Batches", "Kept", "Returning", "Rows", "insert_all", "insert_returning", "update_all"]
 
 T = TypeVar("T")
+AT_ONCE = 10_000
+"""Rows in one statement, where that takes no more memory."""
+
 Rows = Iterable[Any] | AsyncIterable[Any]
 """Dicts by field name, or objects."""
 
 Returning = Literal["keys", "entities"]
+
+Kept = Literal["keys", "entities", "members"]
 
 
 def require_returning(returning: object) -> None:
@@ -40,83 +52,167 @@ def require_returning(returning: object) -> None:
         raise QueryError(f"returning takes 'keys' or 'entities', not {returning!r:.40}.")
 
 
-def batches(rows: Rows, size: int) -> AsyncIterator[list[Any]]:
+class Batches:
     """
-    Cut an iterable, asynchronous or not, into lists; never holds more than one of them.
+    An iterable of rows, asynchronous or not, cut into lists; never holds more than one of them.
+
+    Args:
+        rows: The iterable.
+        size: Rows in a list.
 
     Raises:
         DataError: It is no iterable of rows.
         QueryError: The size is no whole number from 1.
     """
-    whole_number("batch", size, least=1)
-    is_one_row = isinstance(rows, Mapping | str | bytes)
-    if is_one_row or not isinstance(rows, Iterable | AsyncIterable):
-        raise DataError(f"Rows are an iterable of dicts or objects, not {type(rows).__name__}.")
-    return _batches(rows, size)
 
+    def __init__(self, rows: Rows, size: int) -> None:
+        whole_number("batch", size, least=1)
+        is_one_row = isinstance(rows, Mapping | str | bytes)
+        if is_one_row or not isinstance(rows, Iterable | AsyncIterable):
+            raise DataError(f"Rows are an iterable of dicts or objects, not {type(rows).__name__}.")
+        self._rows = rows
+        self._size = size
 
-async def _batches(rows: Rows, size: int) -> AsyncIterator[list[Any]]:
-    if isinstance(rows, AsyncIterable):
-        batch: list[Any] = []
-        async for row in rows:
-            batch.append(row)
-            if len(batch) == size:
+    def widened(self) -> Batches:
+        """Give larger lists of rows that are in memory anyway."""
+        if not isinstance(self._rows, list | tuple):
+            return self
+        return Batches(self._rows, max(self._size, AT_ONCE))
+
+    async def __aiter__(self) -> AsyncIterator[list[Any]]:
+        if isinstance(self._rows, AsyncIterable):
+            batch: list[Any] = []
+            async for row in self._rows:
+                batch.append(row)
+                if len(batch) == self._size:
+                    yield batch
+                    batch = []
+            if batch:
                 yield batch
-                batch = []
-        if batch:
+            return
+        remaining = iter(self._rows)
+        while batch := list(islice(remaining, self._size)):
             yield batch
-        return
-    remaining = iter(rows)
-    while batch := list(islice(remaining, size)):
-        yield batch
 
 
 async def insert_all(
     session: AsyncSession,
     model: type[Any],
-    parts: AsyncIterator[list[Any]],
-    progress: Callable[[int], object],
+    parts: Batches,
+    progress: Callable[[int], object] | None,
 ) -> int:
     """Insert rows and count them; nothing of them is kept."""
-    count = 0
+    count, copying = 0, Copying.begin(session, model)
+    if copying is not None and progress is None:
+        parts = parts.widened()
     async for batch in parts:
-        groups, entities = _sorted_out(model, batch)
-        if has_hooks(model):  # which are an object's
-            groups, entities = [], _as_entities(model, batch)
-        for group in groups:
-            if any(map(is_expression, group[0].values())):  # which no driver can bind
-                entities += _as_entities(model, group)
-                continue
-            rows = [checked_values(model, row) for row in group] if rules_of(model) else group
-            await session.execute(sa.insert(model), rows, execution_options={"render_nulls": True})
-        await _store(session, entities)
+        await _insert_batch(session, model, batch, copying)
         count += len(batch)
-        progress(count)
+        if progress is not None:
+            progress(count)
     return count
 
 
 async def insert_returning(
     session: AsyncSession,
-    model: type[T],
-    parts: AsyncIterator[list[Any]],
-    progress: Callable[[int], object],
-) -> list[T]:
-    """Insert rows and give the objects, in their order."""
-    created: list[T] = []
+    model: type[Any],
+    parts: Batches,
+    progress: Callable[[int], object] | None,
+    returning: Kept,
+) -> list[Any]:
+    """
+    Insert rows and give what comes back, in their order.
+
+    Args:
+        session: Where to write.
+        model: The mapped class.
+        parts: The rows.
+        progress: Called with the number of rows so far.
+        returning: ``keys``, ``entities`` that belong to no session, or ``members`` of this one.
+    """
+    created: list[Any] = []
+    copying = Copying.begin(session, model)
+    if copying is not None and progress is None:
+        parts = parts.widened()
     async for batch in parts:
-        _sorted_out(model, batch)
-        entities = _as_entities(model, batch)
-        await _store(session, entities)
-        for entity in entities:
-            await saving.settle(session, entity)
-        created += entities
-        progress(len(created))
+        created += await _created(session, model, batch, copying, returning)
+        if progress is not None:
+            progress(len(created))
     return created
 
 
-async def update_all(
-    session: AsyncSession, model: type[Any], parts: AsyncIterator[list[Any]]
-) -> int:
+async def _created(
+    session: AsyncSession,
+    model: type[Any],
+    batch: list[Any],
+    copying: Copying | None,
+    returning: Kept,
+) -> list[Any]:
+    if copying is not None:
+        with suppress(UnplannableError):
+            return await _copied(copying, model, batch, returning)
+    _sorted_out(model, batch)
+    entities = _as_entities(model, batch)
+    await _store(session, entities, copying)
+    for entity in entities:
+        await saving.settle(session, entity)
+    return [*map(reading.key_of, entities)] if returning == "keys" else entities
+
+
+async def _copied(copying: Copying, model: type[Any], rows: list[Any], returning: Any) -> list[Any]:
+    """
+    Insert dicts by one COPY.
+
+    Raises:
+        UnplannableError: SQLAlchemy has to do it, or rows are to be parted first.
+    """
+    if {*map(type, rows)} != {dict} or returning == "members" or _is_sql(rows):
+        raise UnplannableError("rows are objects, or are to become some")
+    if rules_of(model):
+        rows = [checked_values(model, row) for row in rows]
+    with suppress(UnplannableError):
+        return await copying.insert(rows, returning)
+    if returning != "keys":
+        raise UnplannableError("rows have different fields")
+    return await copying.insert(rows, returning, frozenset().union(*rows))
+
+
+async def _insert_batch(
+    session: AsyncSession, model: type[Any], batch: list[Any], copying: Copying | None
+) -> None:
+    if copying is not None:
+        with suppress(UnplannableError):
+            await _copied(copying, model, batch, "nothing")
+            return
+    groups, entities = _sorted_out(model, batch)
+    if has_hooks(model):  # which are an object's
+        groups, entities = [], _as_entities(model, batch)
+    for group in groups:
+        if _is_sql(group):
+            entities += _as_entities(model, group)
+        else:
+            await _insert(session, model, group, copying)
+    await _store(session, entities, copying)
+
+
+async def _insert(
+    session: AsyncSession, model: type[Any], group: list[Any], copying: Copying | None
+) -> None:
+    """Insert dicts with the same fields."""
+    rows = [checked_values(model, row) for row in group] if rules_of(model) else group
+    if copying is not None:
+        with suppress(UnplannableError):
+            await copying.insert(rows)
+            return
+    await session.execute(sa.insert(model), rows, execution_options={"render_nulls": True})
+
+
+def _is_sql(group: Sequence[Any]) -> bool:
+    """Whether a row has expressions, which no driver can bind."""
+    return any(map(is_expression, group[0].values()))
+
+
+async def update_all(session: AsyncSession, model: type[Any], parts: Batches) -> int:
     """
     Store different values in many rows.
 
@@ -140,23 +236,27 @@ def _as_entities(model: type[T], batch: Sequence[Any]) -> list[T]:
     return [saving.made(model, row) if isinstance(row, Mapping) else row for row in batch]
 
 
-async def _store(session: AsyncSession, entities: list[Any]) -> None:
+async def _store(session: AsyncSession, entities: list[Any], copying: Copying | None) -> None:
     for entity in entities:
         saving.require_new(type(entity), entity)
         saving.require_reach(session, entity)
         saving.require_free_key(session, entity)
+    if copying is not None and entities:
+        with suppress(UnplannableError):
+            await copying.store(entities)
+            return
     session.add_all(entities)
     await session.flush()
 
 
 def _sorted_out(
-    model: type[Any], batch: list[Any]
+    model: type[Any], batch: Sequence[Any]
 ) -> tuple[list[list[Mapping[str, Any]]], list[Any]]:
     """Part dicts from objects, and dicts by their fields: a statement names its columns once."""
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
     entities = []
     for row in batch:
-        if isinstance(row, Mapping):
+        if type(row) is dict or isinstance(row, Mapping):
             groups.setdefault(tuple(row), []).append(row)
         else:
             saving.require_kind(model, row)

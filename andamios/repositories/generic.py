@@ -135,14 +135,14 @@ class GenericRepository(SelectingRepository[T]):
             UnknownFieldError: A dict has a field that the model does not have.
             DuplicateError: A unique value or a key is taken.
         """
-        parts = bulk.batches(rows, batch)
+        parts = bulk.Batches(rows, batch)
         bulk.require_returning(returning)
-        progress = progress or int
         async with write_scope(self._bind, self.model) as session:
             if returning is None:
                 return await bulk.insert_all(session, self.model, parts, progress)
-            entities = await bulk.insert_returning(session, self.model, parts, progress)
-            return entities if returning == "entities" else [*map(reading.key_of, entities)]
+            is_alone = returning == "keys" or stands_alone(self._bind)
+            kept: bulk.Kept = returning if is_alone else "members"
+            return await bulk.insert_returning(session, self.model, parts, progress, kept)
 
     async def update_many(self, rows: Rows, *, batch: int = 1000) -> int:
         """
@@ -160,7 +160,7 @@ class GenericRepository(SelectingRepository[T]):
             NotFoundError: A row is missing.
             StaleVersionError: Somebody else changed a row first.
         """
-        parts = bulk.batches(rows, batch)
+        parts = bulk.Batches(rows, batch)
         entities = rows if isinstance(rows, list | tuple) else ()
         with kept_on_failure(entities):
             async with write_scope(self._bind, self.model, changed=entities) as session:
@@ -261,7 +261,7 @@ class GenericRepository(SelectingRepository[T]):
             DeadlockError: Others wrote the same rows in another order.
         """
         key = key_on(self.model, on)
-        parts = bulk.batches(rows, batch)
+        parts = bulk.Batches(rows, batch)
         async with write_scope(self._bind, self.model) as session:
             return await upserting.upsert_all(session, self.model, parts, key, progress or int)
 

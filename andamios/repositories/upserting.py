@@ -34,10 +34,11 @@ from andamios.repositories.racing import MYSQL, Wanted, dialect_of
 from andamios.repositories.unique_keys import reachable_keys, require_values
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import Callable, Iterable
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from andamios.repositories.bulk import Batches
     from andamios.repositories.unique_keys import UniqueKey
 
 __all__ = ["row_of", "upsert", "upsert_all"]
@@ -111,7 +112,7 @@ async def upsert(session: AsyncSession, model: type[T], row: Row, key: UniqueKey
 async def upsert_all(
     session: AsyncSession,
     model: type[Any],
-    parts: AsyncIterator[list[Any]],
+    parts: Batches,
     key: UniqueKey,
     progress: Callable[[int], object],
 ) -> int:
