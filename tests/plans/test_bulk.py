@@ -28,7 +28,7 @@ from andamios import (
     VersioningMixin,
 )
 from andamios.core.facts import QueryFinished, TransactionEnded
-from andamios.core.listening import all_statements_seen
+from andamios.core.listening import all_statements_seen, listen
 from tests.core.conftest import server
 from tests.core.server import Server, eventually
 from tests.plans.portraits import Portrait, answer_of, portrait
@@ -135,9 +135,9 @@ class ManyChosen(ManyBase):
 
 
 @pytest.fixture(scope="session")
-def model_base() -> type[DeclarativeBase]:
+def db_metadata() -> sa.MetaData:
     """Have these tables alone."""
-    return ManyBase
+    return ManyBase.metadata
 
 
 Ask: TypeAlias = Callable[[AndamiosEngine], Awaitable[Any]]
@@ -428,11 +428,19 @@ async def test_facts(engine: AndamiosEngine) -> None:
     assert ["committed", "rolled back"] == [each.outcome for each in ended]
 
 
-async def test_somebody_listens(engine: AndamiosEngine) -> None:
-    """Who listens to statements sees an INSERT."""
+@pytest.mark.parametrize("is_known", [False, True])
+async def test_somebody_listens(engine: AndamiosEngine, *, is_known: bool) -> None:
+    """Who has to see statements that write sees an INSERT, a stranger and a cache alike."""
     seen: list[str] = []
     sync_engine = engine.async_engine.sync_engine
-    sa.event.listen(sync_engine, "before_cursor_execute", lambda *each: seen.append(each[2]))
+
+    def note(*execution: Any) -> None:
+        seen.append(execution[2])
+
+    if is_known:
+        listen(sync_engine, "before_cursor_execute", note, misses="writes")
+    else:
+        sa.event.listen(sync_engine, "before_cursor_execute", note)
     await GenericRepository[ManyVersioned](engine).create_many([{"name": "a"}])
 
     assert any(sql.startswith("INSERT") for sql in seen)
