@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import ClauseElement
 from sqlalchemy.exc import StatementError
 
-from andamios.core.json import dumps, dumps_quickly
 from andamios.core.strict import AS_IT_IS
 from andamios.core.translation import translate, unclassified
 from andamios.plans.forms import UnplannableError
@@ -260,6 +259,8 @@ class Records:
 
 def _binding(kind: Any, dialect: Any) -> Callable[[Any], Any] | None:
     """Give what binds a value; documents that the server keeps no text of are written quickly."""
+    from andamios.core.json import dumps, dumps_quickly  # noqa: PLC0415  msgspec comes along
+
     bind = binding(kind, dialect)
     is_ours = dialect._json_serializer is dumps  # noqa: SLF001
     is_document = getattr(kind.dialect_impl(dialect), "__visit_name__", None) == "JSONB"
