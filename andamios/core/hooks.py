@@ -121,6 +121,10 @@ class Hooks:
             except Exception:
                 log.exception("A listener to %s failed", type(fact).__name__)
 
+    def has_listeners(self, kind: type[Any]) -> bool:
+        """Whether anybody listens to facts of a kind."""
+        return bool(self._listeners.get(kind))
+
     @property
     def are_heard(self) -> bool:
         """Whether anybody listens to anything."""
@@ -207,8 +211,9 @@ class Hooks:
             if since is not None:
                 self.announce(ConnectionReturned(time.perf_counter() - since))
 
-        listen(self._engine, "checkout", taken)
-        listen(self._engine, "checkin", returned)
+        # As a stranger, who sees every connection that is taken and returned.
+        event.listen(self._engine, "checkout", taken)
+        event.listen(self._engine, "checkin", returned)
 
     def _announce_transactions(self) -> None:
         event.listen(self._engine, "begin", self._begin)

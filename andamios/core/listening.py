@@ -48,6 +48,9 @@ Misses = Literal["nothing", "writes"]
 _known: weakref.WeakKeyDictionary[Engine, dict[tuple[str, Misses], int]] = (
     weakref.WeakKeyDictionary()
 )
+_changes = [0]
+"""How often one of us began or ended to listen: a stranger may have come in the same moment."""
+
 _seen: ContextVar[bool] = ContextVar("andamios_statements_seen", default=False)
 
 
@@ -78,6 +81,7 @@ def stop(
 def _count(engine: Engine, name: str, misses: Misses, step: int) -> None:
     counts = _known.setdefault(engine, {})
     counts[name, misses] = counts.get((name, misses), 0) + step
+    _changes.append(_changes.pop() + 1)
 
 
 @contextmanager
@@ -106,13 +110,14 @@ def statement_listeners(engine: Engine) -> tuple[int, ...]:
         len(driver.do_execute),
         len(driver.do_executemany),
         len(driver.do_execute_no_params),
+        *_changes,
     )
 
 
 def pool_listeners(engine: Engine) -> tuple[int, ...]:
     """Count who listens to connections that are taken and returned, quickly."""
     dispatch: Any = engine.pool.dispatch
-    return len(dispatch.checkout), len(dispatch.checkin), len(dispatch.reset)
+    return len(dispatch.checkout), len(dispatch.checkin), len(dispatch.reset), *_changes
 
 
 def stranger_to_statements(engine: Engine, *, writes: bool) -> str | None:

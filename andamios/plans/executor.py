@@ -14,6 +14,7 @@ from sqlalchemy import exc
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from andamios.core.facts import CommitStarted
 from andamios.core.guard import translating
 from andamios.core.listening import (
     is_every_statement_seen,
@@ -63,6 +64,8 @@ class Executor:
         """Say what is in the way of every statement of the engine, or of its writes."""
         if is_every_statement_seen():
             return "somebody wants to see every statement of this block"
+        if writes and self._hooks.has_listeners(CommitStarted):
+            return "somebody wants to know of each COMMIT before it is sent"
         listeners = statement_listeners(self._sync_engine)
         known = self._known[writes]
         if known is None or known[0] != listeners:

@@ -49,7 +49,7 @@ class Server:
 
     def __init__(self, engine: AndamiosEngine) -> None:
         self._engine = engine
-        self.backend = engine.backend
+        self.backend = "mysql" if engine.backend == "mariadb" else engine.backend
 
     async def connection_id(self, session: Any) -> Any:
         """Give the server's own number for a session's connection."""

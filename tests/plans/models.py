@@ -31,6 +31,7 @@ __all__ = [
     "PlansDeferred",
     "PlansFile",
     "PlansFolder",
+    "PlansNote",
     "PlansOdd",
     "PlansPlain",
     "PlansRecord",
@@ -94,6 +95,13 @@ class PlansOdd(PlansBase):
     @classmethod
     def _loud(cls) -> Any:
         return sa.func.upper(cls.name)
+
+
+class PlansNote(PlansBase):
+    """A word, once."""
+
+    word: Mapped[str] = mapped_column(unique=True)
+    size: Mapped[int | None]
 
 
 class PlansRecord(AuditMixin, VersioningMixin, TimestampedModel, PlansBase):
