@@ -227,15 +227,16 @@ def _members(sync: Any, mapper: Any, rows: list[dict[str, Any]]) -> list[Any]:
         entity = known.get(key)
         if entity is not None and not entity.__dict__.keys() >= columns:
             raise UnplannableError("the session has an object that is to be refreshed")
-    return [_member(sync, mapper, *pair) for pair in zip(keys, rows, strict=True)]
+    run = object()  # by which peers of one statement are known (andamios.models.peers)
+    return [_member(sync, mapper, run, *pair) for pair in zip(keys, rows, strict=True)]
 
 
-def _member(sync: Any, mapper: Any, key: Any, values: dict[str, Any]) -> Any:
+def _member(sync: Any, mapper: Any, run: object, key: Any, values: dict[str, Any]) -> Any:
     entity = sync.identity_map.get(key)
     if entity is None:
         entity = mapper.class_manager.new_instance()
         entity.__dict__.update(values)
         state = entity.__dict__[STATE]
-        state.key, state.session_id = key, sync.hash_key
+        state.key, state.session_id, state.runid = key, sync.hash_key, run
         sync.identity_map._add_unpresent(state, key)  # noqa: SLF001
     return entity
