@@ -403,6 +403,10 @@ async def joined_engine(url: str, stack: Stack, **options: Any) -> AsyncIterator
     )
     stack.listen(engine.async_engine.sync_engine)
     try:
+        if engine.backend == "postgresql":
+            # The engine asks its first connection for poolers, while nobody else has it yet.
+            async with engine.connections.acquire():
+                pass
         yield engine
     finally:
         try:
