@@ -208,10 +208,12 @@ async def _drop(connection: AsyncConnection, backend: str, name: str) -> None:
         await connection.execute(text(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
         return
     # A transaction that somebody left open would keep the database for ever.
-    query = text("SELECT id FROM information_schema.processlist WHERE db = :name")
-    for number in (await connection.scalars(query, {"name": name})).all():
-        with suppress(AndamiosError):  # it has ended by itself
-            await connection.execute(text(f"KILL {number}"))
+    # SHOW, since a SELECT from the list fails while another statement contains an emoji.
+    others = (await connection.execute(text("SHOW PROCESSLIST"))).mappings().all()
+    for other in others:
+        if other["db"] == name:
+            with suppress(AndamiosError):  # it has ended by itself
+                await connection.execute(text(f"KILL {other['Id']}"))
     await connection.execute(text(f"DROP DATABASE IF EXISTS {name}"))
 
 

@@ -101,6 +101,25 @@ async def test_long_names(database_server: str) -> None:
     assert 2 == len({str(make_url(url).database)[-63:] for url in urls})
 
 
+SLEEP = {"postgresql": "pg_sleep(2)", "mysql": "SLEEP(2)", "mariadb": "SLEEP(2)"}
+
+
+async def test_removed_while_others_work(manager: TestDatabaseManager, backend: str) -> None:
+    """What another connection has under way is nobody's business, whatever its letters."""
+    if backend == "sqlite":
+        pytest.skip("SQLite has no server, whose connections could be looked at")
+    one, two = [await manager.create_test_database(worker) for worker in ("one", "two")]
+    work = asyncio.create_task(run(two, f"SELECT {SLEEP[make_url(two).get_backend_name()]}, '🧉'"))
+    await asyncio.sleep(0.5)
+    await manager.cleanup_test_database("one")
+    is_under_way = not work.done()
+    await work
+
+    assert is_under_way
+    with pytest.raises(ConnectionFailedError):
+        await run(one, "SELECT 1")
+
+
 async def test_text_sorts_by_code_point(manager: TestDatabaseManager, backend: str) -> None:
     """Whatever the language of the machine that runs the server."""
     if backend.startswith(("mysql", "mariadb")):
