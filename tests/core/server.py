@@ -7,11 +7,12 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from andamios import AndamiosEngine
 
-__all__ = ["Server", "eventually"]
+__all__ = ["Server", "eventually", "other_connections"]
 
 BACKEND_ID = {
     "postgresql": text("SELECT pg_backend_pid()"),
@@ -24,10 +25,7 @@ TRANSACTIONS = {
         "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database()"
         " AND pid <> pg_backend_pid() AND xact_start IS NOT NULL"
     ),
-    "mysql": text(
-        "SELECT count(*) FROM information_schema.innodb_trx JOIN information_schema.processlist"
-        " ON id = trx_mysql_thread_id WHERE db = database()"
-    ),
+    "mysql": text("SELECT trx_mysql_thread_id FROM information_schema.innodb_trx"),
 }
 
 SLEEP = {"postgresql": "SELECT pg_sleep(:seconds)", "mysql": "SELECT SLEEP(:seconds)"}
@@ -72,7 +70,11 @@ class Server:
         if self.backend == "sqlite":
             return await asyncio.to_thread(_sqlite_writers, str(self._engine.url.database))
         async with self._autocommit() as connection:
-            return int(await connection.scalar(TRANSACTIONS[self.backend]) or 0)
+            found = (await connection.scalars(TRANSACTIONS[self.backend])).all()
+            if self.backend == "postgresql":
+                return int(found[0])
+            others = {other["Id"] for other in await other_connections(connection)}
+            return len(others.intersection(found))
 
     def slow(self, seconds: float = 1) -> Any:
         """Give a statement that takes this long."""
@@ -80,6 +82,17 @@ class Server:
 
     def _autocommit(self) -> Any:
         return self._engine.async_engine.execution_options(isolation_level="AUTOCOMMIT").connect()
+
+
+async def other_connections(connection: AsyncConnection) -> list[RowMapping]:
+    """
+    Tell what else is connected to this database on MySQL.
+
+    By SHOW: a SELECT from the list fails while any statement of the server holds an emoji.
+    """
+    mine, name = (await connection.execute(text("SELECT connection_id(), database()"))).one()
+    listed = await connection.execute(text("SHOW PROCESSLIST"))
+    return [row for row in listed.mappings() if row["db"] == name and row["Id"] != mine]
 
 
 def _sqlite_writers(path: str) -> int:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import text
 
 from andamios import AndamiosEngine, ConnectionFailedError, GenericRepository, TransactionError
+from tests.core.server import other_connections
 from tests.models.domain import LibTag
 
 KILL = {
@@ -14,10 +15,6 @@ KILL = {
     "WHERE datname = current_database() AND pid <> pg_backend_pid()",
     "mysql": "KILL {}",
 }
-
-OTHERS = (
-    "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
-)
 
 
 @asynccontextmanager
@@ -30,9 +27,8 @@ async def _ended_connections(backend: str, test_database: str) -> AsyncIterator[
         if backend == "postgresql":
             await connection.execute(text(KILL["postgresql"]))
         else:
-            listed = await connection.scalars(text(OTHERS))
-            for number in listed.all():
-                await connection.execute(text(KILL["mysql"].format(number)))
+            for row in await other_connections(connection):
+                await connection.execute(text(KILL["mysql"].format(row["Id"])))
         yield
 
 
