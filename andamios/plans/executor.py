@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
     Writes = Table | Literal[True] | None
 
-__all__ = ["Executor"]
+__all__ = ["Executor", "adapted"]
 
 
 class Executor:
@@ -125,7 +125,7 @@ class Executor:
             try:
                 answer = await send(connection, sql, values)
             except Exception as error:
-                if not self.driver.is_outdated(_adapted(connection, error)):
+                if not self.driver.is_outdated(adapted(connection, error)):
                     raise
                 answer = await send(connection, sql, values)
         except BaseException as error:
@@ -167,15 +167,15 @@ class Executor:
         if not isinstance(error, Exception):  # cancelled, with a statement under way
             await greenlet_spawn(_give_up, pool, connection, error)
             return error
-        adapted: Any = _adapted(connection, error)
-        is_lost = self.dialect.is_disconnect(adapted, connection.dbapi_connection, None)
+        raised: Any = adapted(connection, error)
+        is_lost = self.dialect.is_disconnect(raised, connection.dbapi_connection, None)
         if is_lost:
             # The others of this age are broken too.
             pool._invalidate(None)  # noqa: SLF001
-            await greenlet_spawn(_give_up, pool, connection, adapted)
+            await greenlet_spawn(_give_up, pool, connection, raised)
         else:
             await greenlet_spawn(_give_back, pool, connection)
-        return self._translated(adapted, sql, writes, is_lost=is_lost) or error
+        return self._translated(raised, sql, writes, is_lost=is_lost) or error
 
     def _translated(
         self, error: Any, sql: str, writes: Writes, *, is_lost: bool
@@ -219,10 +219,10 @@ def _lasting_obstacles(driver: Driver | None, engine: Any) -> Iterator[str]:
         yield "the engine has an isolation level"
 
 
-def _adapted(connection: Any, error: Exception) -> Exception:
+def adapted(connection: Any, error: Exception) -> Exception:
     """Give a driver's error as SQLAlchemy's adapter raises it."""
     try:
         connection.dbapi_connection._handle_exception(error)  # noqa: SLF001
-    except Exception as adapted:  # noqa: BLE001  whatever it makes of it
-        return adapted
+    except Exception as found:  # noqa: BLE001  whatever it makes of it
+        return found
     return error

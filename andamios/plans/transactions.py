@@ -7,15 +7,17 @@ It ends as SQLAlchemy's pool ends it when the connection comes back: by a rollba
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from andamios.core.sqlite_writer import writer_of
+from andamios.plans.executor import adapted
+from andamios.plans.forms import UnplannableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
     from andamios.core.facts import Outcome
     from andamios.plans.drivers import Answer
@@ -36,24 +38,46 @@ class Transaction:
         connection: Out of the pool.
     """
 
-    __slots__ = ("_executor", "connection", "sql")
+    __slots__ = ("_executor", "connection", "has_given", "sql")
 
     def __init__(self, executor: Executor, connection: Any) -> None:
         self._executor = executor
         self.connection = connection
         self.sql = "BEGIN"
+        self.has_given = False  # something to the caller, so that it cannot begin anew
 
     async def run(self, sql: str, values: Sequence[Any]) -> Answer:
         """Run a statement that reads."""
         driver: Any = self._executor.driver
-        self.sql, began = sql, time.perf_counter()
-        try:
+        with self.telling(sql):
             answer: Answer = await driver.join(self.connection, sql, values)
+        return answer
+
+    @contextmanager
+    def telling(self, sql: str) -> Iterator[Callable[[], None]]:
+        """
+        Announce a statement: at the end of the block, or once what it yields is called.
+
+        Raises:
+            UnplannableError: It was prepared before tables have changed.
+        """
+        self.sql, began, is_told = sql, time.perf_counter(), False
+        driver: Any = self._executor.driver
+
+        def tell() -> None:
+            nonlocal is_told
+            if not is_told:
+                self._executor.finished(sql, began)
+            is_told = True
+
+        try:
+            yield tell
         except Exception as error:
             self._executor.finished(sql, began, error=type(error).__name__)
+            if driver.is_outdated(adapted(self.connection, error)) and not self.has_given:
+                raise UnplannableError("tables have changed since it was prepared") from error
             raise
-        self._executor.finished(sql, began)
-        return answer
+        tell()
 
 
 def sees_one_moment(executor: Executor) -> bool:

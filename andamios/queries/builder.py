@@ -27,9 +27,7 @@ from andamios.queries.filters import conditions_of, expressions_of
 from andamios.queries.loading import Load
 from andamios.queries.scope import (
     read,
-    read_scope,
     require_session,
-    stands_alone,
     write_scope,
 )
 from andamios.queries.short import path_of, reader_for
@@ -285,13 +283,10 @@ class QueryBuilder(Generic[T]):
         """
         whole_number("batch", batch, least=1)
         refuse_cached(self._spec, "stream()")
-        async with read_scope(self._reading_bind, self._spec.model) as session:
-            is_private = stands_alone(self._bind)
-            parts = streaming.stream(session, self._spec, batch, is_private=is_private)
-            async with aclosing(parts):
-                async for part in parts:
-                    for item in part:
-                        yield item
+        async with aclosing(streaming.parts(self._reading_bind, self._spec, batch)) as parts:
+            async for part in parts:
+                for item in part:
+                    yield item
 
     async def page(self, number: int = 1, size: int = 50) -> Page[T]:
         """

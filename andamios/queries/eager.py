@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 from andamios.models.soft_delete import only_unmarked
 from andamios.plans.branches import Tree, joined, parts_of, shape_of
 from andamios.plans.children import Graph
+from andamios.plans.forms import UnplannableError
 from andamios.plans.transactions import reading, sees_one_moment
 from andamios.queries.loading import tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     import sqlalchemy as sa
 
@@ -20,9 +21,11 @@ if TYPE_CHECKING:
     from andamios.plans.children import Build
     from andamios.plans.forms import Form
     from andamios.plans.plan import Plan
+    from andamios.plans.streaming import Finish
+    from andamios.plans.transactions import Transaction
     from andamios.queries.spec import QuerySpec
 
-__all__ = ["filled", "tree_in", "with_joined"]
+__all__ = ["filled", "finish_of", "tree_in", "with_joined"]
 
 
 def tree_in(spec: QuerySpec) -> Tree | None:
@@ -54,20 +57,50 @@ async def filled(
         plan: Of the statement that finds the objects.
         values: Its parameters'.
     """
-
-    async def work(run: Run | None = None) -> list[Any]:
-        async def ask(form: Form, build: Build) -> list[Any]:
-            form.key.append(spec.includes_deleted)
-            own = plans.plan(form, lambda: _visible(spec, *build()))
-            return await plans.results(own, form.values, run=run)
-
-        answer = await plans.results(plan, values, run=run)
-        return await Graph(tree, plans.executor.dialect.name, ask).fill(answer)
-
     if tree.is_one_statement or not sees_one_moment(plans.executor):
-        return await work()
+        answer = await plans.results(plan, values)
+        return await graph_of(plans, spec, tree).fill(answer)
     async with reading(plans.executor) as transaction:
-        return await work(transaction.run)
+        answer = await plans.results(plan, values, run=transaction.run)
+        return await graph_of(plans, spec, tree, transaction.run).fill(answer)
+
+
+def finish_of(plans: Plans, spec: QuerySpec) -> Finish | None:
+    """
+    Give what loads along what a stream needs for each of its parts.
+
+    Raises:
+        UnplannableError: Nothing else can be sent while the result is read.
+    """
+    tree = tree_in(spec)
+    if tree is None:
+        return None
+    if plans.executor.dialect.name in {"mysql", "mariadb"} and not tree.is_one_statement:
+        raise UnplannableError("one result is under way on a connection at a time")
+
+    def finish(answer: list[Any], transaction: Transaction) -> Awaitable[list[Any]]:
+        return graph_of(plans, spec, tree, transaction.run).fill(answer)
+
+    return finish
+
+
+def graph_of(plans: Plans, spec: QuerySpec, tree: Tree, run: Run | None = None) -> Graph:
+    """
+    Give what loads the relationships of an answer.
+
+    Args:
+        plans: Of the engine.
+        spec: The query.
+        tree: What is loaded.
+        run: Runs SQL inside a transaction; None lets each statement stand alone.
+    """
+
+    async def ask(form: Form, build: Build) -> list[Any]:
+        form.key.append(spec.includes_deleted)
+        plan = plans.plan(form, lambda: _visible(spec, *build()))
+        return await plans.results(plan, form.values, run=run)
+
+    return Graph(tree, plans.executor.dialect.name, ask)
 
 
 def _visible(

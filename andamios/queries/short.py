@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -20,16 +20,17 @@ from andamios.plans.cache import plans_of
 from andamios.plans.forms import Form, Given, UnplannableError
 from andamios.plans.objects import load_obstacle, session_obstacle
 from andamios.plans.sessions import SessionPlans, plans_in
+from andamios.plans.streaming import parts_of_result
 from andamios.queries.comparisons import Comparison
 from andamios.queries.compose import counted, executed, found
-from andamios.queries.eager import filled, tree_in, with_joined
+from andamios.queries.eager import filled, finish_of, tree_in, with_joined
 from andamios.queries.fields import element_of, key_attributes, loaded_columns, mapper_of
 from andamios.queries.loading import tree_of
 from andamios.queries.scope import given_session
 from andamios.queries.spec import QuerySpec
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 
     from andamios.plans.cache import Plans
     from andamios.plans.plan import Plan
@@ -148,6 +149,25 @@ class ShortReader:
         form, plan = self._planned(spec, self._objects, _flat)
         work = partial(filled, self._plans, spec, tree, plan, form.values)
         return await self._twice(work)
+
+    def parts(self, spec: QuerySpec, batch: int) -> AsyncGenerator[list[Any], None]:
+        """
+        Give what a query of an engine finds, part by part.
+
+        Args:
+            spec: The query.
+            batch: Rows in a part.
+
+        Raises:
+            UnplannableError: SQLAlchemy has to run it.
+        """
+        plans = self._plans
+        if isinstance(plans, SessionPlans):
+            raise UnplannableError("it works in a session")
+        finish = finish_of(plans, spec)
+        kind, compose = ("rows", executed) if spec.gives_rows else (self._objects, _flat)
+        form, plan = self._planned(spec, cast("Kind", kind), compose)
+        return parts_of_result(plans, plan, form.values, batch, finish=finish)
 
     async def get(self, model: type[Any], key: tuple[Any, ...]) -> Any:
         """Give the object with a key, whose parts were checked, or None."""

@@ -10,26 +10,53 @@ order by default, always has one.
 
 from __future__ import annotations
 
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from andamios.errors import QueryError
+from andamios.plans.forms import UnplannableError
 from andamios.queries.compose import executed
 from andamios.queries.cursors import Position
 from andamios.queries.fields import mapper_of
 from andamios.queries.keyset import rows_behind, total_order
 from andamios.queries.loading import joins_collections
 from andamios.queries.reading import dialect_of, fetch
+from andamios.queries.scope import read_scope, stands_alone
+from andamios.queries.short import reader_for
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
+    from andamios.queries.scope import Bind
     from andamios.queries.spec import QuerySpec
 
-__all__ = ["stream"]
+__all__ = ["parts", "stream"]
+
+
+async def parts(bind: Bind, spec: QuerySpec, batch: int) -> AsyncGenerator[Sequence[Any], None]:
+    """
+    Give what a query finds in parts, on the short way or in a session.
+
+    Args:
+        bind: Where to read.
+        spec: The query.
+        batch: How many results are held at a time.
+    """
+    if (short := reader_for(bind, spec)) is not None:
+        with suppress(UnplannableError):
+            async with aclosing(short.parts(spec, batch)) as found:
+                async for part in found:
+                    yield part
+                return
+    async with read_scope(bind, spec.model) as session:
+        long = stream(session, spec, batch, is_private=stands_alone(bind))
+        async with aclosing(long) as found_there:
+            async for each in found_there:
+                yield each
+
 
 NEEDS_NO_STATEMENT = {"select", "raise", "raise_on_sql", "noload", "dynamic", "write_only"}
 """How a relationship can be mapped so that loading its object loads nothing else."""

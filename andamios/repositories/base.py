@@ -12,7 +12,7 @@ from andamios.plans import writes
 from andamios.plans.cache import plans_of
 from andamios.plans.forms import UnplannableError
 from andamios.queries.builder import QueryBuilder
-from andamios.queries.fields import key_condition, mapper_of
+from andamios.queries.fields import key_attributes, mapper_of
 from andamios.queries.scope import read, write_scope
 from andamios.queries.short import reader_of_objects
 from andamios.repositories import reading, removing, saving
@@ -140,8 +140,9 @@ class BaseRepository(IRepository[T]):
         """
         key = reading.checked_key(self.model, id)
         if listed(load):
-            condition = key_condition(self.model, [key])
-            return await self._selection(condition, load=load).one_or_none()
+            attributes = key_attributes(self.model)
+            same = {each.key: part for each, part in zip(attributes, key, strict=True)}
+            return await self._selection(same, load=load).one_or_none()
         if (short := reader_of_objects(self._bind, self.model)) is not None:
             try:
                 found: T | None = await short.get(self.model, key)
