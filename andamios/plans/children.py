@@ -75,13 +75,16 @@ class Graph:
         tree: What is loaded.
         dialect: The name of the backend.
         ask: Answers a statement, which is built when its form is new.
+        known: Makes the maps of objects that are known; weak ones let go of what nobody has.
     """
 
-    def __init__(self, tree: Tree, dialect: str, ask: Ask) -> None:
+    def __init__(
+        self, tree: Tree, dialect: str, ask: Ask, *, known: Callable[[], Any] = dict
+    ) -> None:
         self._tree = tree
         self._has_lists = dialect == "postgresql"
         self._ask = ask
-        self._known: dict[Any, dict[Any, Any]] = {mapper: {} for mapper in tree.repeated}
+        self._known: dict[Any, Any] = {mapper: known() for mapper in tree.repeated}
 
     async def fill(self, answer: Sequence[list[Any]]) -> list[Any]:
         """

@@ -66,8 +66,9 @@ async def parts_of_result(
                     transaction.has_given = True
                     try:
                         yield part
-                    except GeneratorExit:
-                        return  # it was left early, with nothing under way
+                    except GeneratorExit:  # it was left early, with nothing under way
+                        transaction.outcome = "rolled back"
+                        return
 
 
 @asynccontextmanager

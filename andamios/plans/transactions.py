@@ -38,13 +38,14 @@ class Transaction:
         connection: Out of the pool.
     """
 
-    __slots__ = ("_executor", "connection", "has_given", "sql")
+    __slots__ = ("_executor", "connection", "has_given", "outcome", "sql")
 
     def __init__(self, executor: Executor, connection: Any) -> None:
         self._executor = executor
         self.connection = connection
         self.sql = "BEGIN"
         self.has_given = False  # something to the caller, so that it cannot begin anew
+        self.outcome: Outcome = "committed"  # what it counts as, once it has ended well
 
     async def run(self, sql: str, values: Sequence[Any]) -> Answer:
         """Run a statement that reads."""
@@ -106,7 +107,7 @@ async def reading(executor: Executor) -> AsyncIterator[Transaction]:
             raise
         raise raised from error
     else:
-        outcome = "committed"
+        outcome = transaction.outcome
         await greenlet_spawn(connection.close)
     finally:
         if executor.dialect.name == "sqlite":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from typing import TYPE_CHECKING, Any
 
 from andamios.models.soft_delete import only_unmarked
@@ -12,7 +13,7 @@ from andamios.plans.transactions import reading, sees_one_moment
 from andamios.queries.loading import tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import sqlalchemy as sa
 
@@ -59,10 +60,10 @@ async def filled(
     """
     if tree.is_one_statement or not sees_one_moment(plans.executor):
         answer = await plans.results(plan, values)
-        return await graph_of(plans, spec, tree).fill(answer)
+        return await _graph_of(plans, spec, tree).fill(answer)
     async with reading(plans.executor) as transaction:
         answer = await plans.results(plan, values, run=transaction.run)
-        return await graph_of(plans, spec, tree, transaction.run).fill(answer)
+        return await _graph_of(plans, spec, tree, run=transaction.run).fill(answer)
 
 
 def finish_of(plans: Plans, spec: QuerySpec) -> Finish | None:
@@ -78,29 +79,31 @@ def finish_of(plans: Plans, spec: QuerySpec) -> Finish | None:
     if plans.executor.dialect.name in {"mysql", "mariadb"} and not tree.is_one_statement:
         raise UnplannableError("one result is under way on a connection at a time")
 
+    graphs: list[Graph] = []  # one for all parts, in which an object is met again while it lives
+
     def finish(answer: list[Any], transaction: Transaction) -> Awaitable[list[Any]]:
-        return graph_of(plans, spec, tree, transaction.run).fill(answer)
+        if not graphs:
+            known = weakref.WeakValueDictionary
+            graphs.append(_graph_of(plans, spec, tree, run=transaction.run, known=known))
+        return graphs[0].fill(answer)
 
     return finish
 
 
-def graph_of(plans: Plans, spec: QuerySpec, tree: Tree, run: Run | None = None) -> Graph:
-    """
-    Give what loads the relationships of an answer.
-
-    Args:
-        plans: Of the engine.
-        spec: The query.
-        tree: What is loaded.
-        run: Runs SQL inside a transaction; None lets each statement stand alone.
-    """
-
+def _graph_of(
+    plans: Plans,
+    spec: QuerySpec,
+    tree: Tree,
+    *,
+    run: Run | None = None,
+    known: Callable[[], Any] = dict,
+) -> Graph:
     async def ask(form: Form, build: Build) -> list[Any]:
         form.key.append(spec.includes_deleted)
         plan = plans.plan(form, lambda: _visible(spec, *build()))
         return await plans.results(plan, form.values, run=run)
 
-    return Graph(tree, plans.executor.dialect.name, ask)
+    return Graph(tree, plans.executor.dialect.name, ask, known=known)
 
 
 def _visible(
