@@ -164,6 +164,8 @@ class ShortReader:
         plans = self._plans
         if isinstance(plans, SessionPlans):
             raise UnplannableError("it works in a session")
+        if any(isinstance(item, type) for item in spec.columns):
+            raise UnplannableError("rows of several parts may hold the same object")
         finish = finish_of(plans, spec)
         kind, compose = ("rows", executed) if spec.gives_rows else (self._objects, _flat)
         form, plan = self._planned(spec, cast("Kind", kind), compose)
