@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Fields = Sequence[str] | frozenset[str]
 
-__all__ = ["Copying"]
+__all__ = ["Copying", "plans_for_many"]
 
 
 AT_ONCE = 1000
@@ -128,12 +128,8 @@ class Copying:
     @classmethod
     def begin(cls, session: AsyncSession, model: type[Any]) -> Copying | None:
         """Give what copies in a session; None if SQLAlchemy has to insert."""
-        mapper: Any = sa.inspect(model)
-        plans = plans_in(session, writes=True)
-        if isinstance(plans, str) or plans.executor.dialect.driver != "asyncpg":
-            return None
-        is_plain = write_obstacle(mapper) is None and history_table(mapper) is None
-        return cls(plans, mapper) if is_plain and not has_hooks(model) else None
+        plans = plans_for_many(session, model)
+        return None if plans is None else cls(plans, sa.inspect(model))
 
     async def insert(
         self, rows: Sequence[Any], kept: Kept = "nothing", fields: frozenset[str] | None = None
@@ -207,7 +203,7 @@ class Copying:
         )
 
     async def _check(self, plan: CopyPlan) -> None:
-        async def look(connection: Any) -> Answer:
+        async def look(connection: Any) -> None:
             if self._facts is None:
                 driver = self._plans.executor.driver
                 self._facts = await look_at(connection, driver, plan.name)
@@ -215,9 +211,8 @@ class Copying:
                 raise UnplannableError("each statement commits by itself")
             plan.require(self._facts)
             await plan.check(connection)
-            return (), 0, None
 
-        await self._plans.send(look, plan.sql, writes=plan.table, is_told=False)
+        await self._plans.check(look, plan.sql, plan.table)
         self._checked.add(plan)
 
     async def _make(self, plan: CopyPlan, count: int) -> list[Any]:
@@ -227,6 +222,16 @@ class Copying:
         form = Form("made", *made.values())
         form.parameters.append(Given(count, "count"))
         return await self._plans.results(self._plans.plan(form, lambda: _made(made)), [count])
+
+
+def plans_for_many(session: AsyncSession, model: type[Any]) -> SessionPlans | None:
+    """Give what runs plans that write many rows in a session; None if SQLAlchemy has to."""
+    mapper: Any = sa.inspect(model)
+    plans = plans_in(session, writes=True)
+    if isinstance(plans, str) or plans.executor.dialect.driver != "asyncpg":
+        return None
+    is_plain = write_obstacle(mapper) is None and history_table(mapper) is None
+    return plans if is_plain and not has_hooks(model) else None
 
 
 def _made(made: Mapping[Any, str]) -> tuple[Any, Shape]:

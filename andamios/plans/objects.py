@@ -17,7 +17,7 @@ from andamios.models import mixins, recording, soft_delete
 from andamios.models.fields import rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from types import ModuleType
 
     from sqlalchemy.orm import Mapper
@@ -27,6 +27,7 @@ __all__ = [
     "listeners_obstacle",
     "load_obstacle",
     "session_obstacle",
+    "set_obstacle",
     "write_obstacle",
 ]
 
@@ -95,9 +96,14 @@ def construct_obstacle(mapper: Mapper[Any]) -> str | None:
     is_plain = manager.original_init is mapper.registry.constructor
     if not is_plain or len(manager.dispatch.init) > 1:  # one is the mapper's own
         return f"{model.__name__} has a constructor of its own"
-    for item in mapper.column_attrs:
-        ours = item.key in rules_of(model)
-        if len(item.class_attribute.dispatch.set) != ours:
+    return set_obstacle(mapper, [item.key for item in mapper.column_attrs])
+
+
+def set_obstacle(mapper: Mapper[Any], fields: Iterable[str]) -> str | None:
+    """Say why fields have to be set one by one, or None if nobody but a rule listens to it."""
+    for field in fields:
+        item = mapper.column_attrs[field]
+        if len(item.class_attribute.dispatch.set) != (field in rules_of(mapper.class_)):
             return f"somebody listens to what {item} is set to"
     return None
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column
     from sqlalchemy.engine import Dialect
 
-__all__ = ["Kept", "Records"]
+__all__ = ["Kept", "Records", "binder", "is_sql_type", "refusal"]
 
 Kept = Literal["nothing", "keys", "entities", "changes"]
 """
@@ -96,7 +96,7 @@ class Records:
             except KeyError:
                 raise UnplannableError("rows have different fields") from None
             values = chain.from_iterable(rows) if len(self._fields) > 1 else rows
-        if self._kept != "nothing" and any(map(_is_sql, {*map(type, values)})):
+        if self._kept != "nothing" and any(map(is_sql_type, {*map(type, values)})):
             raise UnplannableError("a value is an expression of SQL")
         return rows
 
@@ -118,7 +118,7 @@ class Records:
         try:
             found: tuple[list[Any], Any] = self._build(rows, made)
         except Exception as error:
-            raise _refusal(error, sql) from error
+            raise refusal(error, sql) from error
         return found
 
     def _given(self) -> Iterator[str]:
@@ -226,7 +226,7 @@ class Records:
             yield from (f"c{index} = get({field!r})" for index, field in enumerate(self._fields))
 
     def _bound(self, column: Column[Any], value: str) -> str:
-        convert = _binding(column.type, self._dialect)
+        convert = binder(column.type, self._dialect)
         if convert is None:
             return value
         bound = f"{self._named('bind', convert)}({value})"
@@ -257,7 +257,7 @@ class Records:
             yield "keep(entity)"
 
 
-def _binding(kind: Any, dialect: Any) -> Callable[[Any], Any] | None:
+def binder(kind: Any, dialect: Any) -> Callable[[Any], Any] | None:
     """Give what binds a value; documents that the server keeps no text of are written quickly."""
     from andamios.core.json import dumps, dumps_quickly  # noqa: PLC0415  msgspec comes along
 
@@ -273,13 +273,14 @@ def _binding(kind: Any, dialect: Any) -> Callable[[Any], Any] | None:
     return quickly
 
 
-def _refusal(error: Exception, sql: str) -> Exception:
+def refusal(error: Exception, sql: str) -> Exception:
     """Give what SQLAlchemy's refusal to bind a value is translated to."""
     refused = StatementError(str(error), sql, None, error)
     return translate(error, statement=sql) or unclassified(refused) or error
 
 
-def _is_sql(kind: type[Any]) -> bool:
+def is_sql_type(kind: type[Any]) -> bool:
+    """Whether values of a type are expressions of SQL."""
     return issubclass(kind, ClauseElement) or hasattr(kind, "__clause_element__")
 
 

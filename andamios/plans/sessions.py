@@ -108,7 +108,28 @@ class SessionPlans:
             raise UnplannableError("the session has an object that may have to be refreshed")
         return entity
 
-    async def results(self, plan: Plan, values: Sequence[Any]) -> list[Any]:
+    async def check(self, look: Callable[[Any], Awaitable[None]], sql: str, writes: Table) -> None:
+        """
+        Look at something before a statement, in the transaction.
+
+        Args:
+            look: Given the connection.
+            sql: The statement.
+            writes: The table that it writes to.
+
+        Raises:
+            UnplannableError: As ``look`` raises it.
+        """
+
+        async def work(connection: Any) -> Answer:
+            await look(connection)
+            return (), 0, None
+
+        await self.send(work, sql, writes=writes, is_told=False)
+
+    async def results(
+        self, plan: Plan, values: Sequence[Any], *, writes: Table | None = None
+    ) -> list[Any]:
         """
         Run a plan, and give what its rows become.
 
@@ -116,14 +137,12 @@ class SessionPlans:
             UnplannableError: SQLAlchemy has to do it.
         """
         sql, bound = plan.bind(values)
-        rows, _, description = await self._run(sql, bound)
         driver: Any = self.executor.driver
+        rows, _, description = await self.send(
+            lambda connection: driver.join(connection, sql, bound), sql, writes=writes
+        )
         found = plan.build(rows, description, driver)
         return found if plan.mapper is None else _members(self._sync, plan.mapper, found)
-
-    async def _run(self, sql: str, values: Sequence[Any]) -> Answer:
-        driver: Any = self.executor.driver
-        return await self.send(lambda connection: driver.join(connection, sql, values), sql)
 
     async def send(
         self,

@@ -112,6 +112,11 @@ class TypeCheck:
         self._meant = f"SELECT {', '.join(casts)}"
         self._agreed: list[int] | None = None
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the types were those that the model says, when that was asked last."""
+        return self._agreed is not None
+
     async def __call__(self, connection: Any) -> None:
         """
         Compare the types, and lock the table against changes.

@@ -27,6 +27,7 @@ __all__ = [
 
 # What a mapper is asked for with every call, and does not remember itself.
 _keys: weakref.WeakKeyDictionary[type[Any], tuple[Any, ...]] = weakref.WeakKeyDictionary()
+_names: weakref.WeakKeyDictionary[type[Any], tuple[str, ...]] = weakref.WeakKeyDictionary()
 _columns: weakref.WeakKeyDictionary[type[Any], list[Any]] = weakref.WeakKeyDictionary()
 
 
@@ -86,8 +87,13 @@ def key_attributes(model: type[Any]) -> tuple[Any, ...]:
 
 def column_keys(model: type[Any]) -> tuple[str, ...]:
     """Give the names of the attributes that are columns; expressions, nobody can write to."""
-    attributes = mapper_of(model).column_attrs
-    return tuple(item.key for item in attributes if isinstance(item.columns[0], sa.Column))
+    found = _names.get(model)
+    if found is None:
+        attributes = mapper_of(model).column_attrs
+        found = _names[model] = tuple(
+            item.key for item in attributes if isinstance(item.columns[0], sa.Column)
+        )
+    return found
 
 
 def key_condition(model: type[Any], keys: Sequence[Sequence[Any]]) -> sa.ColumnElement[bool]:

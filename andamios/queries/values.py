@@ -12,7 +12,7 @@ import enum
 import uuid
 import weakref
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import types as sa_types
@@ -26,7 +26,17 @@ from sqlalchemy.sql.operators import eq, ge, gt, in_op, is_comparison, le, lt, n
 
 from andamios.errors import DataError, QueryError
 
-__all__ = ["check_comparisons", "checked", "is_expression", "python_type", "whole_number"]
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "all_fit",
+    "check_comparisons",
+    "checked",
+    "is_expression",
+    "python_type",
+    "whole_number",
+]
 
 WIDER: dict[type[Any], tuple[type[Any], ...]] = {
     float: (float, int, Decimal),
@@ -98,6 +108,21 @@ def checked(attribute: Any, value: Any, column_type: Any = None) -> Any:
     if expected is int:
         _check_range(attribute, known, value)
     return Decimal(repr(value)) if expected is Decimal and isinstance(value, float) else value
+
+
+def all_fit(attribute: Any, values: Sequence[Any]) -> bool:
+    """Whether :func:`checked` would give each of many values back as it is, as far as is told."""
+    known = _known_type(attribute)
+    if known.python is None:
+        return True
+    kinds = {*map(type, values)} - {type(None)}
+    is_simple = known.is_simple or known.python in {float, Decimal}
+    if not kinds or (is_simple and kinds == {known.python}):
+        return True
+    if kinds != {int} or known.python is not int:
+        return False
+    numbers = [value for value in values if value is not None]
+    return _is_within(min(numbers), known.limit) and _is_within(max(numbers), known.limit)
 
 
 class KnownType:

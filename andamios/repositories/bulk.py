@@ -6,6 +6,7 @@ Where COPY does the same as INSERT, rows go in by it, and those that are in memo
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import AsyncIterable, Iterable, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -18,6 +19,7 @@ from andamios.models.fields import checked_values, rules_of
 from andamios.models.hooks import has_hooks
 from andamios.plans.copying import Copying
 from andamios.plans.forms import UnplannableError
+from andamios.plans.unnesting import Unnesting
 from andamios.queries.fields import column_keys, key_attributes, unknown
 from andamios.queries.values import is_expression, whole_number
 from andamios.repositories import reading, saving
@@ -27,9 +29,21 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncSession
 
-__all__ = ["Batches", "Kept", "Returning", "Rows", "insert_all", "insert_returning", "update_all"]
+__all__ = [
+    "Batches",
+    "Kept",
+    "Returning",
+    "Rows",
+    "insert_all",
+    "insert_returning",
+    "objects_of",
+    "require_returning",
+    "update_all",
+]
 
 T = TypeVar("T")
+ByKey = dict[reading.Key, Mapping[str, Any]]
+
 AT_ONCE = 10_000
 """Rows in one statement, where that takes no more memory."""
 
@@ -93,6 +107,13 @@ class Batches:
         remaining = iter(self._rows)
         while batch := list(islice(remaining, self._size)):
             yield batch
+
+
+def objects_of(rows: Rows) -> list[Any]:
+    """Give the objects among rows that are in memory anyway."""
+    if not isinstance(rows, list | tuple) or {*map(type, rows)} == {dict}:
+        return []
+    return [*rows]
 
 
 async def insert_all(
@@ -220,16 +241,40 @@ async def update_all(session: AsyncSession, model: type[Any], parts: Batches) ->
         NotFoundError: A row is missing.
         StaleVersionError: Somebody else changed a row first.
     """
-    count = 0
+    count, unnesting = 0, Unnesting.begin(session, model)
     async for batch in parts:
         groups, entities = _sorted_out(model, batch)
-        stored = await _set_values(session, model, [row for group in groups for row in group])
+        rows = _by_key(model, [row for group in groups for row in group])
+        if unnesting is not None:
+            rows = await _not_updated(session, model, rows, unnesting)
+        stored = await _set_values(session, model, rows)
         stored += [await saving.attach(session, entity) for entity in entities]
         await saving.flush(session, model)
         for entity in stored:
             await saving.settle(session, entity)
         count += len(batch)
     return count
+
+
+async def _not_updated(
+    session: AsyncSession, model: type[Any], rows: ByKey, unnesting: Unnesting
+) -> ByKey:
+    """
+    Update rows by a statement for each kind, and give those that it did not reach.
+
+    They are equal already, missing, or stale, or the session has objects of them.
+    """
+    known = {identity[1] for identity in session.identity_map.keys()}  # noqa: SIM118  no dict
+    free = {key: row for key, row in rows.items() if key not in known} if known else rows
+    groups: Iterable[Sequence[Mapping[str, Any]]] = [[*free.values()]]
+    if {*map(len, free.values())} != {len(next(iter(free.values()), ()))}:
+        groups, _ = _sorted_out(model, [*free.values()])
+    for group in groups:
+        given = [checked_values(model, row) for row in group] if rules_of(model) else group
+        with suppress(UnplannableError):
+            reached = set(await unnesting.update(given)) if given else ()
+            rows = {key: row for key, row in rows.items() if key not in reached}
+    return rows
 
 
 def _as_entities(model: type[T], batch: Sequence[Any]) -> list[T]:
@@ -268,18 +313,28 @@ def _sorted_out(
     return list(groups.values()), entities
 
 
-async def _set_values(
-    session: AsyncSession, model: type[Any], dicts: list[Mapping[str, Any]]
-) -> list[Any]:
+def _by_key(model: type[Any], dicts: list[Mapping[str, Any]]) -> ByKey:
+    """Find the rows by their keys; of those with the same one, the last counts."""
     names = [attribute.key for attribute in key_attributes(model)]
-    by_key: dict[reading.Key, Mapping[str, Any]] = {}
-    for row in dicts:
-        if not row.keys() >= set(names):
-            raise QueryError(f"A row for update_many names its key: {', '.join(names)}")
-        by_key[reading.checked_key(model, tuple(row[name] for name in names))] = row
-    found = await reading.get_many(session, model, by_key)
-    if len(found) < len(by_key):
-        raise NotFoundError(f"{len(by_key) - len(found)} rows of {model.__name__} are missing.")
-    for entity, row in zip(found, by_key.values(), strict=True):
+    try:
+        parts = [[row[name] for row in dicts] for name in names]
+    except KeyError:
+        message = f"A row for update_many names its key: {', '.join(names)}"
+        raise QueryError(message) from None
+    keys = [*zip(*parts, strict=True)]
+    if len(names) == 1 and {*map(type, parts[0])} in ({int}, {uuid.UUID}):
+        for key in (min(keys), max(keys)):  # and so are those between
+            reading.checked_key(model, key)
+        return dict(zip(keys, dicts, strict=True))
+    return {reading.checked_key(model, key): row for key, row in zip(keys, dicts, strict=True)}
+
+
+async def _set_values(session: AsyncSession, model: type[Any], rows: ByKey) -> list[Any]:
+    if not rows:
+        return []
+    found = await reading.get_many(session, model, rows)
+    if len(found) < len(rows):
+        raise NotFoundError(f"{len(rows) - len(found)} rows of {model.__name__} are missing.")
+    for entity, row in zip(found, rows.values(), strict=True):
         saving.set_values(entity, row)
     return found

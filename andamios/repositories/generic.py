@@ -161,7 +161,7 @@ class GenericRepository(SelectingRepository[T]):
             StaleVersionError: Somebody else changed a row first.
         """
         parts = bulk.Batches(rows, batch)
-        entities = rows if isinstance(rows, list | tuple) else ()
+        entities = bulk.objects_of(rows)
         with kept_on_failure(entities):
             async with write_scope(self._bind, self.model, changed=entities) as session:
                 return await bulk.update_all(session, self.model, parts)

@@ -11,14 +11,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.sql import visitors
 
 from andamios.errors import QueryError
+from andamios.models.fields import rules_of
 from andamios.models.recording import keeps_history
 from andamios.models.soft_delete import is_soft_delete
+from andamios.plans.forms import UnplannableError
+from andamios.plans.records import is_sql_type
+from andamios.plans.unnesting import Conflict, Unnesting
 from andamios.queries.fields import (
     column_keys,
     element_of,
@@ -27,7 +32,7 @@ from andamios.queries.fields import (
     key_condition,
     mapper_of,
 )
-from andamios.queries.values import is_expression
+from andamios.queries.values import all_fit, is_expression
 from andamios.queries.writing import held_objects, next_version, read_again, written_values
 from andamios.repositories import racing, saving
 from andamios.repositories.racing import MYSQL, Wanted, dialect_of
@@ -118,10 +123,11 @@ async def upsert_all(
 ) -> int:
     """Insert or update rows and count them; nothing of them is kept."""
     held = list(held_objects(session, model))
-    count = 0
+    count, unnesting = 0, Unnesting.begin(session, model)
     async for batch in parts:
         for rows in _grouped(_merged(model, batch, key)):
-            await _store(session, model, rows, key)
+            if unnesting is None or not await _is_stored(unnesting, model, rows, key):
+                await _store(session, model, rows, key)
         count += len(batch)
         progress(count)
     await read_again(session, model, [entity for entity in held if entity in session])
@@ -131,11 +137,29 @@ async def upsert_all(
 def _merged(model: type[Any], batch: list[Any], key: UniqueKey) -> Iterable[Row]:
     """Make one row of those with the same key: one statement takes each row once."""
     rows: dict[tuple[Any, ...], Row] = {}
-    for values in batch:
-        row = row_of(model, values, key)
-        place = tuple(row[name] for name in key.fields)
-        rows[place] = {**rows.get(place, {}), **row}
+    if not _are_plain(model, batch, key):
+        batch = [row_of(model, values, key) for values in batch]
+    for row in batch:
+        place = tuple([row[name] for name in key.fields])
+        rows[place] = {**rows[place], **row} if place in rows else row
     return rows.values()
+
+
+def _are_plain(model: type[Any], batch: list[Any], key: UniqueKey) -> bool:
+    """Whether :func:`row_of` would give each of these back as it is; looks at whole columns."""
+    fields = {*batch[0]} if {*map(type, batch)} == {dict} else set()
+    if not set(key.fields) <= fields <= set(column_keys(model)) or rules_of(model):
+        return False
+    if any(row.keys() != fields for row in batch):
+        return False
+    return all(_is_plain(model, name, [row[name] for row in batch], key) for name in fields)
+
+
+def _is_plain(model: type[Any], name: str, values: list[Any], key: UniqueKey) -> bool:
+    kinds = {*map(type, values)}
+    if name in key.fields and type(None) in kinds:
+        return False
+    return not any(map(is_sql_type, kinds)) and all_fit(getattr(model, name), values)
 
 
 def _grouped(rows: Iterable[Row]) -> Iterable[list[Row]]:
@@ -151,6 +175,35 @@ async def _execute(session: AsyncSession, model: type[Any], statement: Any, row:
         complete = statement.values({**saving.row_defaults(model), **row})
         return await session.execute(complete)
     return await session.execute(statement, [row], execution_options=OPTIONS)
+
+
+async def _is_stored(
+    unnesting: Unnesting, model: type[Any], rows: list[Row], key: UniqueKey
+) -> bool:
+    """
+    Store rows from arrays, where that gives the same.
+
+    Raises:
+        DuplicateError: A row is in the way that must not be touched.
+    """
+    if not _takes_one_statement("postgresql", model, key, rows[0]):
+        return False
+    values = chain.from_iterable(row.values() for row in rows)
+    if any(map(is_sql_type, {*map(type, values)})):
+        return False
+    conflict = Conflict(
+        key.columns,
+        key.predicate,
+        lambda new: _assignments(model, key, rows[0], new),
+        lambda new: _limits(model, key, rows[0], new),
+    )
+    try:
+        written = await unnesting.upsert(rows, conflict)
+    except UnplannableError:
+        return False
+    if written < len(rows) and _limits(model, key, rows[0], None):
+        raise key.duplicate()
+    return True
 
 
 async def _store(session: AsyncSession, model: type[Any], rows: list[Row], key: UniqueKey) -> None:

@@ -21,6 +21,7 @@ from andamios import (
     DataError,
     DuplicateError,
     GenericRepository,
+    NotFoundError,
     QueryError,
     SoftDeleteModel,
     TimestampedModel,
@@ -141,6 +142,7 @@ def db_metadata() -> sa.MetaData:
 
 
 Ask: TypeAlias = Callable[[AndamiosEngine], Awaitable[Any]]
+Begin: TypeAlias = Callable[[AndamiosEngine], Awaitable[None]]
 
 
 @contextmanager
@@ -178,11 +180,13 @@ async def stored(engine: AndamiosEngine) -> Portrait:
     return found
 
 
-async def both(engine: AndamiosEngine, ask: Ask, case: str = "") -> list[str]:
+async def both(
+    engine: AndamiosEngine, ask: Ask, case: str = "", begin: Begin = restart
+) -> list[str]:
     """Do it both ways, see that all is equal, and give the statements of the short one."""
     with statements(engine) as sent:
         first = (await answer_of(ask, engine))[1], await stored(engine)
-    await restart(engine)
+    await begin(engine)
     with all_statements_seen():
         second = (await answer_of(ask, engine))[1], await stored(engine)
     assert (case, _comparable(second)) == (case, _comparable(first))
@@ -444,6 +448,266 @@ async def test_somebody_listens(engine: AndamiosEngine, *, is_known: bool) -> No
     await GenericRepository[ManyVersioned](engine).create_many([{"name": "a"}])
 
     assert any(sql.startswith("INSERT") for sql in seen)
+
+
+def versioned(number: int, **values: Any) -> dict[str, Any]:
+    """Give a row of what is stored when many are updated."""
+    return {"name": f"n{number}", "size": number, **values}
+
+
+UPDATES: dict[str, tuple[bool, type[Any], Callable[[], Any]]] = {
+    "every column": (
+        True,
+        ManyAll,
+        lambda: [{**full(n + 50), "id": n} for n in (1, 2, 3)],
+    ),
+    "every column but one": (
+        True,
+        ManyAll,
+        lambda: [_without(full(n + 50, id=n), "name", "null") for n in (3, 1, 2)],
+    ),
+    "nothing else": (
+        True,
+        ManyAll,
+        lambda: [_without(full(n, id=n), "name", "null") for n in (1, 2, 3)],
+    ),
+    "None": (True, ManyAll, lambda: [{"id": 1, "rank": None, "note": None, "token": None}]),
+    "numbers that are rounded": (
+        True,
+        ManyAll,
+        lambda: [{"id": n, "price": D("1.005"), "size": 1e-320} for n in (1, 2)],
+    ),
+    "some that differ": (True, ManyVersioned, lambda: [{"id": n, "size": 2} for n in (1, 2, 3)]),
+    "mixed fields": (
+        True,
+        ManyVersioned,
+        lambda: [{"id": 1, "size": 9}, {"id": 2, "size": 9, "version": 1}, {"size": 9, "id": 3}],
+    ),
+    "one twice": (True, ManyVersioned, lambda: [{"id": 1, "size": 9}, {"id": 1, "size": 8}]),
+    "versions": (
+        True,
+        ManyVersioned,
+        lambda: [{"id": n, "size": 9, "version": 1} for n in (1, 2)],
+    ),
+    "a version that is stale": (
+        True,
+        ManyVersioned,
+        lambda: [{"id": 1, "size": 9, "version": 1}, {"id": 2, "size": 9, "version": 5}],
+    ),
+    "a stale version that changes nothing": (
+        True,
+        ManyVersioned,
+        lambda: [{"id": 1, "size": 9, "version": 1}, {"id": 2, "size": 2, "version": 5}],
+    ),
+    "one that is missing": (True, ManyVersioned, lambda: [{"id": n, "size": 9} for n in (1, 99)]),
+    "a key alone": (False, ManyVersioned, lambda: [{"id": 1}, {"id": 2}]),
+    "a key alone that is missing": (False, ManyVersioned, lambda: [{"id": 99}]),
+    "no key": (False, ManyVersioned, lambda: [{"size": 1}]),
+    "a key that is a text": (False, ManyVersioned, lambda: [{"id": "1", "size": 1}]),
+    "a key that is too large": (False, ManyVersioned, lambda: [{"id": 1 << 70, "size": 1}]),
+    "a field that is not there": (False, ManyVersioned, lambda: [{"id": 1, "sze": 1}]),
+    "names that move on": (
+        False,
+        ManyVersioned,
+        lambda: [{"id": 1, "name": "n9"}, {"id": 2, "name": "n1"}, {"id": 3, "name": "n2"}],
+    ),
+    "names that collide": (
+        False,
+        ManyVersioned,
+        lambda: [{"id": 1, "name": "n2"}, {"id": 2, "name": "n1"}],
+    ),
+    "an expression": (
+        False,
+        ManyVersioned,
+        lambda: [{"id": 1, "size": ManyVersioned.size + 5}, {"id": 2, "size": 5}],
+    ),
+    "objects": (True, ManyVersioned, lambda: [ManyVersioned(id=1, size=9), {"id": 2, "size": 9}]),
+    "two keys": (
+        True,
+        ManyMarked,
+        lambda: [{"left": "a", "right": n, "weight": n / 7} for n in (1, 2)],
+    ),
+    "marked rows": (
+        True,
+        ManyMarked,
+        lambda: [{"left": "a", "right": n, "weight": n / 7} for n in (1, 2, 3)],
+    ),
+    "a mark": (
+        False,
+        ManyMarked,
+        lambda: [{"left": "a", "right": n, "deleted_at": MOMENT} for n in (1, 2)],
+    ),
+    "a name that is None": (True, ManyRandom, lambda: [{"id": uuid.UUID(int=1), "name": None}]),
+    "a name that is too long": (
+        True,
+        ManyRandom,
+        lambda: [{"id": uuid.UUID(int=1), "name": "x" * 300}],
+    ),
+    "a name that is a number": (
+        True,
+        ManyRandom,
+        lambda: [{"id": uuid.UUID(int=1), "name": "a"}, {"id": uuid.UUID(int=2), "name": 5}],
+    ),
+    "a number that is a text": (True, ManyVersioned, lambda: [{"id": 1, "size": "x"}]),
+    "a tone that is none": (True, ManyAll, lambda: [{"id": 1, "tone": "GREY"}]),
+    "a rule that is broken": (False, ManyAll, lambda: [{"id": 1, "even": -1}]),
+    "what the database computes": (False, ManyOdd, lambda: [{"id": 1, "both": 7}]),
+    "what others are made of": (True, ManyOdd, lambda: [{"id": 1, "a": 7}]),
+    "one that makes itself": (True, ManyChosen, lambda: [{"id": 1, "name": "low"}]),
+}
+"""Whether a statement from arrays is tried, and rows for ``update_many``."""
+
+UPSERTS: dict[str, tuple[bool, type[Any], Any, Callable[[], Any]]] = {
+    "every column": (True, ManyAll, "name", lambda: [full(n, even=9) for n in (1, 2, 8, 9)]),
+    "mixed fields": (True, ManyAll, ManyAll.name, lambda: [*MIXED, {"name": "n002", "rank": 8}]),
+    "None": (True, ManyAll, "name", lambda: [nothing(1), nothing(8)]),
+    "one twice": (
+        True,
+        ManyVersioned,
+        "name",
+        lambda: [
+            {"name": "n1", "size": 8},
+            {"name": "n1"},
+            {"name": "x"},
+            {"name": "x", "size": 1},
+        ],
+    ),
+    "versions": (True, ManyVersioned, "name", lambda: [versioned(n, size=9) for n in (1, 2, 8)]),
+    "nothing else": (True, ManyVersioned, "name", lambda: [{"name": "n1"}, {"name": "n8"}]),
+    "a version that was read": (
+        False,
+        ManyVersioned,
+        "name",
+        lambda: [versioned(1, version=1, size=8)],
+    ),
+    "by its key": (True, ManyVersioned, "id", lambda: [versioned(7, id=1), versioned(8, id=70)]),
+    "a key of another row": (True, ManyVersioned, "name", lambda: [versioned(1, id=2)]),
+    "another unique name": (True, ManyVersioned, "id", lambda: [versioned(2, id=1)]),
+    "two keys": (
+        True,
+        ManyMarked,
+        ["left", "right"],
+        lambda: [{"left": "a", "right": n, "weight": 0.25} for n in (1, 2, 7)],
+    ),
+    "marked rows": (
+        True,
+        ManyMarked,
+        ["right", "left"],
+        lambda: [{"left": "a", "right": n, "weight": 0.25} for n in (2, 3)],
+    ),
+    "objects": (True, ManyVersioned, "name", lambda: [ManyVersioned(**versioned(1, size=77))]),
+    "an expression": (
+        False,
+        ManyVersioned,
+        "name",
+        lambda: [versioned(1, size=sa.func.length("abc")), versioned(2, size=2)],
+    ),
+    "odd defaults": (False, ManyOdd, "id", lambda: [{"id": 1, "a": 5}, {"id": 9, "a": 5}]),
+    "numbers of other kinds": (
+        True,
+        ManyAll,
+        "name",
+        lambda: [{"name": "n001", "price": 1.005, "size": 3}, {"name": "z", "price": 2, "size": 4}],
+    ),
+    "no key": (False, ManyVersioned, "name", lambda: [{"size": 1}]),
+    "a key that is None": (False, ManyVersioned, "name", lambda: [{"name": None, "size": 1}]),
+    "a field that is not there": (False, ManyVersioned, "name", lambda: [{"name": "a", "sze": 1}]),
+    "a name that is a number": (False, ManyVersioned, "name", lambda: [{"name": 5, "size": 1}]),
+    "a name that is too long": (True, ManyVersioned, "name", lambda: [{"name": "x" * 300}]),
+    "a number that is too large": (
+        False,
+        ManyAll,
+        "name",
+        lambda: [{"name": "a", "small": 1 << 15}],
+    ),
+    "a name that is missing": (True, ManyRandom, "id", lambda: [{"id": uuid.UUID(int=1)}]),
+    "a document that is none": (
+        True,
+        ManyAll,
+        "name",
+        lambda: [{"name": "a", "note": {}}, {"name": "b", "note": {"x": float("nan")}}],
+    ),
+    "a rule that is broken": (False, ManyAll, "name", lambda: [{"name": "a", "even": -1}]),
+}
+"""Whether a statement from arrays is tried, by what rows are found, and those rows."""
+
+
+def _without(row: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in row.items() if key not in names}
+
+
+async def fill(engine: AndamiosEngine) -> None:
+    """Store what is updated."""
+    await restart(engine)
+    with all_statements_seen():
+        await GenericRepository[ManyAll](engine).create_many([full(n) for n in (1, 2, 3)])
+        rows = [versioned(n) for n in (1, 2, 3)]
+        await GenericRepository[ManyVersioned](engine).create_many(rows)
+        marked = [
+            {"left": "a", "right": n, "weight": 0.5, "deleted_at": None if n < 3 else MOMENT}
+            for n in (1, 2, 3)
+        ]
+        await GenericRepository[ManyMarked](engine).create_many(marked)
+        random = [{"id": uuid.UUID(int=n), "name": "a"} for n in (1, 2)]
+        await GenericRepository[ManyRandom](engine).create_many(random)
+        await GenericRepository[ManyOdd](engine).create_many([{"a": 1}])
+        await GenericRepository[ManyChosen](engine).create_many([{"name": "a"}])
+
+
+@pytest.mark.parametrize("batch", [1000, 2])
+async def test_update_many(engine: AndamiosEngine, batch: int) -> None:
+    """Rows are updated, counted, refused and left alone the same."""
+    for case, (is_tried, model, rows) in UPDATES.items():
+        await fill(engine)
+
+        async def ask(engine: AndamiosEngine, model: Any = model, rows: Any = rows) -> Any:
+            return await GenericRepository[model](engine).update_many(rows(), batch=batch)
+
+        sent = await both(engine, ask, case, fill)
+        is_short = any(" FROM unnest(" in sql for sql in sent)
+        is_bound = "number" not in case and "tone" not in case  # or refused before it is sent
+        if engine.backend == "postgresql" and is_bound:
+            assert (case, is_short) == (case, is_tried and case != "every column")
+
+
+@pytest.mark.parametrize("batch", [1000, 2])
+async def test_upsert_many(engine: AndamiosEngine, batch: int) -> None:
+    """Rows are inserted or updated, counted and refused the same."""
+    for case, (is_tried, model, on, rows) in UPSERTS.items():
+        await fill(engine)
+
+        async def ask(
+            engine: AndamiosEngine, model: Any = model, rows: Any = rows, on: Any = on
+        ) -> Any:
+            return await GenericRepository[model](engine).upsert_many(rows(), on=on, batch=batch)
+
+        sent = await both(engine, ask, case, fill)
+        if engine.backend == "postgresql" and "document" not in case:
+            assert (case, is_tried) == (case, any(" FROM unnest(" in sql for sql in sent))
+
+
+async def test_writes_inside_a_session(engine: AndamiosEngine) -> None:
+    """Objects that the session has are changed in place, and what waits goes first."""
+
+    async def ask(engine: AndamiosEngine) -> Any:
+        async with engine.session() as session:
+            items = GenericRepository[ManyVersioned](session)
+            held, _ = await items.list({"id__le": 2}, order_by="id")
+            session.add(ManyVersioned(name="waits", size=1))
+            await items.update_many([{"id": n, "size": 50} for n in (1, 2, 3)])
+            with pytest.raises(NotFoundError):
+                await items.update_many([{"id": n, "size": 60} for n in (2, 3, 99)])
+            painted = [portrait(held)]
+            await items.upsert_many([versioned(n, size=70) for n in (1, 3, 8)], on="name")
+            await items.upsert_many([{"name": "waits", "size": 70}], on="name")
+            painted.append(portrait(held))
+            return painted
+
+    await fill(engine)
+    sent = await both(engine, ask, "", fill)
+
+    if engine.backend == "postgresql":
+        assert 4 == sum(" FROM unnest(" in sql for sql in sent), sent
 
 
 @pytest.fixture

@@ -1,0 +1,379 @@
+"""
+Many rows written from arrays, by one statement: different values for each row.
+
+PostgreSQL makes rows of a list for each column (``unnest``). An UPDATE of rows that differ from
+those, or an INSERT of them, takes a tenth of the time that a statement for each row takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import partial
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+from sqlalchemy.sql import visitors
+
+from andamios.models.soft_delete import is_soft_delete
+from andamios.plans.builders import Shape
+from andamios.plans.copying import plans_for_many
+from andamios.plans.forms import Given, UnplannableError
+from andamios.plans.objects import set_obstacle
+from andamios.plans.plan import Plan
+from andamios.plans.records import Records, binder, is_sql_type, refusal
+from andamios.plans.tables import TypeCheck, cast_of
+from andamios.plans.writes import is_sql, takes_nothing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import Column
+    from sqlalchemy.engine import Dialect
+    from sqlalchemy.ext.asyncio import AsyncSession
+    from sqlalchemy.orm import Mapper
+
+    from andamios.plans.sessions import SessionPlans
+
+__all__ = ["Conflict", "Unnesting"]
+
+Key = tuple[Any, ...]
+
+SET = "set_"
+"""What names of parameters begin with that an update sets besides the rows' own values."""
+
+UNIQUE = (sa.PrimaryKeyConstraint, sa.UniqueConstraint)
+HARMLESS = (*UNIQUE, sa.ForeignKeyConstraint, sa.CheckConstraint)
+
+
+class Arrays:
+    """
+    Rows given as an array for each column.
+
+    Args:
+        columns: What they consist of.
+        dialect: Whose types.
+
+    Raises:
+        UnplannableError: There is no array of a type.
+    """
+
+    def __init__(self, columns: Sequence[Column[Any]], dialect: Dialect) -> None:
+        casts = [cast_of(column.type, dialect) for column in columns]
+        if any(cast.endswith("]") for cast in casts):
+            raise UnplannableError("an array of arrays is one array")
+        self.casts = casts
+        self.parameters = [Given([], f"p{place}") for place in range(len(columns))]
+        arrays = (f"CAST(:p{place} AS {_escaped(cast)}[])" for place, cast in enumerate(casts))
+        names = ", ".join(f"c{place}" for place in range(len(columns)))
+        self.sql = f"unnest({', '.join(arrays)}) AS r({names})"
+
+
+class UpdatePlan:
+    """
+    How rows with the same fields are updated by one statement.
+
+    Args:
+        mapper: Of the model.
+        fields: Of the rows, by attribute.
+        dialect: Whose SQL.
+
+    Raises:
+        UnplannableError: SQLAlchemy has to do it.
+    """
+
+    def __init__(self, mapper: Any, fields: tuple[str, ...], dialect: Any) -> None:
+        self._mapper, self._fields, self._dialect = mapper, fields, dialect
+        self.table = mapper.local_table
+        self._given = [_column(mapper, field) for field in fields]
+        self._set = [each for each in self._given if not self._is_condition(each)]
+        self._require()
+        self._makers: list[Callable[[], Any]] = []
+        self._made = [*self._onupdate()]
+        self._binders = [binder(each.type, dialect) for each in (*self._given, *self._made)]
+        arrays = Arrays([*self._given, *self._made], dialect)
+        if "JSON" in arrays.casts:
+            raise UnplannableError("documents of the type json cannot be compared")
+        key = Shape("tuples", tuple(c.key for c in mapper.primary_key), _types(mapper.primary_key))
+        self.plan = Plan(sa.text(self._sql(arrays)), arrays.parameters, key, dialect)
+        name = dialect.identifier_preparer.format_table(self.table)
+        self.check = TypeCheck(name, self._given, dialect)
+
+    def bind(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
+        """
+        Give an array for each column.
+
+        Raises:
+            DataError: A value does not fit its type.
+            UnplannableError: Rows have other fields, or expressions of SQL.
+        """
+        if {*map(len, rows)} != {len(self._fields)}:
+            raise UnplannableError("rows have different fields")
+        try:
+            given = [[row[field] for row in rows] for field in self._fields]
+        except KeyError:
+            raise UnplannableError("rows have different fields") from None
+        if any(is_sql_type(kind) for values in given for kind in {*map(type, values)}):
+            raise UnplannableError("a value is an expression of SQL")
+        made = [[make() for _ in rows] for make in self._makers]
+        try:
+            return [
+                values if bind is None else [*map(bind, values)]
+                for bind, values in zip(self._binders, (*given, *made), strict=True)
+            ]
+        except Exception as error:
+            raise refusal(error, self.plan.sql) from error
+
+    def _is_condition(self, column: Column[Any]) -> bool:
+        return column.primary_key or column is self._mapper.version_id_col
+
+    def _require(self) -> None:
+        mapper, names = self._mapper, {column.name for column in self._set}
+        if not names:
+            raise UnplannableError("nothing is set")
+        if any(column.computed is not None for column in self._set):
+            raise UnplannableError("the database computes a column that was given")
+        if is_soft_delete(mapper.class_) and "deleted_at" in self._fields:
+            raise UnplannableError("rows are marked as deleted, or restored")
+        if (reason := set_obstacle(mapper, self._fields)) is not None:
+            raise UnplannableError(reason)
+        version = mapper.version_id_col
+        if version is not None and not _counts(version, mapper.version_id_generator):
+            raise UnplannableError("versions are no numbers")
+        # One row after the other may be right where all at once, in any order, are not.
+        if names & set(_unique_names(self.table)):
+            raise UnplannableError("a unique column is set")
+
+    def _onupdate(self) -> Iterator[Column[Any]]:
+        """Give the columns that each update sets, and keep what makes their values."""
+        for column in self.table.c:
+            onupdate: Any = column.onupdate
+            is_given = column in self._given or column is self._mapper.version_id_col
+            if onupdate is None or is_given:
+                continue
+            if onupdate.is_scalar:
+                self._makers.append(partial(_given, onupdate.arg))
+            elif onupdate.is_callable and takes_nothing(onupdate.arg):
+                self._makers.append(onupdate.arg.__wrapped__)
+            else:
+                raise UnplannableError("an update sets an expression of SQL")
+            yield column
+
+    def _sql(self, arrays: Arrays) -> str:
+        preparer, mapper = self._dialect.identifier_preparer, self._mapper
+        places = {column: f"r.c{place}" for place, column in enumerate((*self._given, *self._made))}
+        names = {column: _escaped(preparer.format_column(column)) for column in self.table.c}
+        values = {column: places[column] for column in (*self._set, *self._made)}
+        conditions = [f"t.{names[c]} = {places[c]}" for c in self._given if self._is_condition(c)]
+        changes = [f"t.{names[c]} IS DISTINCT FROM {places[c]}" for c in self._set]
+        conditions.append(f"({' OR '.join(changes)})")
+        if is_soft_delete(mapper.class_):
+            deleted_at = mapper.column_attrs["deleted_at"].columns[0]
+            conditions.append(f"t.{names[deleted_at]} IS NULL")
+        if mapper.version_id_col is not None:
+            values[mapper.version_id_col] = f"t.{names[mapper.version_id_col]} + 1"
+        assignments = ", ".join(f"{names[column]} = {value}" for column, value in values.items())
+        key = ", ".join(f"t.{names[column]}" for column in mapper.primary_key)
+        table = _escaped(preparer.format_table(self.table))
+        return (  # of names alone
+            f"UPDATE {table} AS t SET {assignments} FROM {arrays.sql} "  # noqa: S608
+            f"WHERE {' AND '.join(conditions)} RETURNING {key}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """
+    What is done with rows that are there.
+
+    Args:
+        columns: The unique key by which they are found.
+        predicate: Which rows that key is about, if not all.
+        assignments: What is set in them, by column, given the columns of the new row; values
+            that are no SQL are made anew with each call.
+        limits: Which of them may be updated, likewise.
+    """
+
+    columns: tuple[Column[Any], ...]
+    predicate: Any
+    assignments: Callable[[Any], Mapping[str, Any]]
+    limits: Callable[[Any], Sequence[Any]]
+
+
+class UpsertPlan:
+    """
+    How rows with the same fields are inserted, or those that are there updated.
+
+    Args:
+        mapper: Of the model.
+        fields: Of the rows, by attribute.
+        conflict: What is done with rows that are there.
+        dialect: Whose SQL.
+
+    Raises:
+        UnplannableError: SQLAlchemy has to do it.
+    """
+
+    def __init__(
+        self, mapper: Any, fields: tuple[str, ...], conflict: Conflict, dialect: Any
+    ) -> None:
+        self.table = mapper.local_table
+        self._records = Records(mapper, fields, "nothing", dialect)
+        arrays = Arrays(self._records.columns, dialect)
+        chosen = sa.text(f"SELECT * FROM {arrays.sql}").columns()  # noqa: S608  names alone
+        names = [column.key for column in self._records.columns]
+        dialects = import_module("sqlalchemy.dialects.postgresql")
+        insert = dialects.insert(self.table).from_select(names, chosen, include_defaults=False)
+        self._new = insert.excluded
+        given = conflict.assignments(self._new)
+        self._made = [name for name, value in given.items() if not is_sql(value)]
+        types = self.table.c
+        bound = {name: sa.bindparam(f"{SET}{name}", type_=types[name].type) for name in self._made}
+        limits = conflict.limits(self._new)
+        statement: Any = insert.on_conflict_do_update(
+            index_elements=conflict.columns,
+            index_where=conflict.predicate,
+            set_={**given, **bound},
+            where=sa.and_(*limits) if limits else None,
+        )
+        if limits:
+            statement = statement.returning(sa.literal_column("1", sa.Integer()))
+        own = [*_bound(*(value for value in given.values() if is_sql(value)), *limits)]
+        self._constants = [each.effective_value for each in own]
+        sets = (Given(None, f"{SET}{name}") for name in self._made)
+        parameters = [*arrays.parameters, *sets, *own]
+        self.plan = Plan(statement, parameters, Shape("tuples", (), ()), dialect)
+        name = dialect.identifier_preparer.format_table(self.table)
+        self.check = TypeCheck(name, self._records.columns, dialect)
+
+    def bind(self, rows: Sequence[Mapping[str, Any]], conflict: Conflict) -> list[Any]:
+        """
+        Give an array for each column, and what is set besides.
+
+        Raises:
+            DataError: A value does not fit its type.
+            UnplannableError: Rows have other fields.
+        """
+        records, _ = self._records.bind(self._records.values(rows), (), self.plan.sql)
+        given = conflict.assignments(self._new)
+        sets = (given[name] for name in self._made)
+        return [*map(list, zip(*records, strict=True)), *sets, *self._constants]
+
+
+class Unnesting:
+    """
+    Writes rows of a model, within one call and its transaction.
+
+    Args:
+        plans: Of the session.
+        mapper: Of the model.
+    """
+
+    def __init__(self, plans: SessionPlans, mapper: Mapper[Any]) -> None:
+        self._plans = plans
+        self._mapper = mapper
+
+    @classmethod
+    def begin(cls, session: AsyncSession, model: type[Any]) -> Unnesting | None:
+        """Give what writes in a session; None if SQLAlchemy has to."""
+        plans = plans_for_many(session, model)
+        return None if plans is None else cls(plans, sa.inspect(model))
+
+    async def update(self, rows: Sequence[Mapping[str, Any]]) -> list[Key]:
+        """
+        Update rows that differ from what is stored.
+
+        Args:
+            rows: Dicts by attribute, with the key, each row once. A version is compared.
+
+        Returns:
+            The keys of rows that were updated. Others are as they should be, or missing, or
+            have another version.
+
+        Raises:
+            UnplannableError: SQLAlchemy has to do it; nothing was written.
+        """
+        fields, dialect = tuple(rows[0]), self._plans.executor.dialect
+        plan = self._plans.kept(
+            (UpdatePlan, self._mapper.class_, fields),
+            lambda: UpdatePlan(self._mapper, fields, dialect),
+        )
+        values = plan.bind(rows)
+        return await self._run(plan, values)
+
+    async def upsert(self, rows: Sequence[Mapping[str, Any]], conflict: Conflict) -> int:
+        """
+        Insert rows, or update those that are there.
+
+        Args:
+            rows: Dicts by attribute, all with the same fields, each row once.
+            conflict: What is done with rows that are there.
+
+        Returns:
+            How many were written, if some may be left alone.
+
+        Raises:
+            UnplannableError: SQLAlchemy has to do it; nothing was written.
+        """
+        fields, dialect = tuple(sorted(rows[0])), self._plans.executor.dialect
+        plan = self._plans.kept(
+            (UpsertPlan, self._mapper.class_, fields, conflict.columns),
+            lambda: UpsertPlan(self._mapper, fields, conflict, dialect),
+        )
+        values = plan.bind(rows, conflict)
+        return len(await self._run(plan, values))
+
+    async def _run(self, plan: UpdatePlan | UpsertPlan, values: Sequence[Any]) -> list[Any]:
+        if not plan.check.is_done:
+            await self._plans.check(plan.check, plan.plan.sql, plan.table)
+        return await self._plans.results(plan.plan, values, writes=plan.table)
+
+
+def _column(mapper: Any, field: str) -> Column[Any]:
+    (column,) = mapper.column_attrs[field].columns
+    return column  # type: ignore[no-any-return]
+
+
+def _given(value: Any) -> Any:
+    return value
+
+
+def _bound(*expressions: Any) -> Iterator[Any]:
+    """Find the parameters that expressions have of their own."""
+    for expression in expressions:
+        for part in visitors.iterate(_element_of(expression)):
+            if isinstance(part, sa.BindParameter):
+                yield part
+
+
+def _element_of(expression: Any) -> Any:
+    element = getattr(expression, "__clause_element__", None)
+    return expression if element is None else element()
+
+
+def _types(columns: Sequence[Column[Any]]) -> tuple[Any, ...]:
+    return tuple(column.type for column in columns)
+
+
+def _counts(version: Column[Any], generator: Any) -> bool:
+    """Whether a version is a number that counts by one."""
+    is_number = isinstance(version.type, sa.Integer) and callable(generator)
+    return is_number and generator(1) - 1 == 1
+
+
+def _unique_names(table: Any) -> Iterator[str]:
+    """Give the names of columns that are unique; of all, if that is not told."""
+    for constraint in table.constraints:
+        if not isinstance(constraint, HARMLESS):
+            yield from table.c.keys()
+        elif isinstance(constraint, UNIQUE):
+            yield from (column.name for column in constraint.columns)
+    for index in table.indexes:
+        if index.unique:
+            is_plain = all(isinstance(each, sa.Column) for each in index.expressions)
+            yield from (c.name for c in (index.columns if is_plain else table.c))
+
+
+def _escaped(name: str) -> str:
+    """Write a name so that text() sees no parameter in it."""
+    return name.replace(":", "\\:")
