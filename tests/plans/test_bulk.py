@@ -87,6 +87,8 @@ class ManyVersioned(VersioningMixin, TimestampedModel, ManyBase):
 
     name: Mapped[str] = mapped_column(unique=True)
     size: Mapped[int | None] = mapped_column(default=3)
+    word: Mapped[str | None] = mapped_column(default="made", onupdate=lambda: "changed")
+    mark: Mapped[str | None] = mapped_column(onupdate="x")
     parts: Mapped[list["ManyPart"]] = relationship()
 
 
