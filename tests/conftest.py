@@ -8,7 +8,9 @@ and ``from tests.models import domain`` works however pytest was started.
 import signal
 import sys
 import threading
+from collections import Counter, defaultdict
 from collections.abc import Callable, Generator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +91,21 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> Generator[None, Any, Any]
     finally:
         GUARD.deactivate()
     return result
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many cases were compared on the short way and SQLAlchemy's, on each backend."""
+    told: dict[str, Counter[str]] = defaultdict(Counter)
+    for report in chain(*terminalreporter.stats.values()):
+        labels = dict(getattr(report, "user_properties", ()))
+        if "both ways" in labels and report.when == "call":
+            told[labels["backend"]]["cases"] += labels["both ways"]
+            told[labels["backend"]]["differences"] += labels.get("differences", 0)
+    for backend, counts in sorted(told.items()):
+        terminalreporter.write_line(
+            f"equality: {counts['cases']:,} cases both ways on {backend}, "
+            f"{counts['differences']:,} differences"
+        )
 
 
 @pytest.fixture(scope="session")

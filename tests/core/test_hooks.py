@@ -165,7 +165,7 @@ async def test_a_cancelled_listener_means_no_commit(engine: AndamiosEngine) -> N
         reached.set()
         await asyncio.sleep(30)
 
-    engine.hooks.listen(CommitStarted, lambda _fact: await_only(wait()))
+    slow = engine.hooks.listen(CommitStarted, lambda _fact: await_only(wait()))
 
     async def write() -> None:
         async with engine.session() as session:
@@ -176,6 +176,7 @@ async def test_a_cancelled_listener_means_no_commit(engine: AndamiosEngine) -> N
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+    engine.hooks.remove(CommitStarted, slow)  # what empties the tables commits too
 
     assert ["rolled back"] == ends(facts)
 

@@ -34,8 +34,7 @@ async def test_reads(engine: AndamiosEngine, topic: str, request: pytest.Fixture
     await fill(engine)
     cases = list(READS[topic]())
     differences = [found for case in cases for found in await _compared(engine, case)]
-    request.node.user_properties.append(("both ways", len(cases)))
-    assert not differences, "\n\n".join([f"{len(differences)} of {len(cases)}", *differences[:40]])
+    _count(request, cases, differences)
 
 
 @pytest.mark.isolation("own")
@@ -44,7 +43,12 @@ async def test_reads_in_sessions(engine: AndamiosEngine, request: pytest.Fixture
     await fill(engine)
     cases = [case for case in read_cases() if case.name.partition(": ")[2] in {"", "execute"}]
     differences = [found for case in cases for found in await _compared_inside(engine, case)]
-    request.node.user_properties.append(("both ways", len(cases)))
+    _count(request, cases, differences)
+
+
+def _count(request: pytest.FixtureRequest, cases: list[Case], differences: list[str]) -> None:
+    """Note how many there were, for the report of the run, and fail if any differed."""
+    request.node.user_properties += [("both ways", len(cases)), ("differences", len(differences))]
     assert not differences, "\n\n".join([f"{len(differences)} of {len(cases)}", *differences[:40]])
 
 
@@ -85,8 +89,7 @@ async def test_writes(
     """Every write does the same both ways, gives the same, and leaves the same."""
     cases = list(CHANGES[topic]())
     differences = [found for case in cases for found in await _written(twins, case)]
-    request.node.user_properties.append(("both ways", len(cases)))
-    assert not differences, "\n\n".join([f"{len(differences)} of {len(cases)}", *differences[:40]])
+    _count(request, cases, differences)
     one, other = [await _rows(engine) for engine in twins]
     assert one == other
 
