@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util.concurrency import greenlet_spawn
 
 from andamios.core.factory import check_sizes
 from andamios.core.guard import translating
+from andamios.core.listening import is_pool_ours
 from andamios.core.pool import LivePool, PoolStats
 from andamios.core.stacks import format_stack
 from andamios.errors import AndamiosError, ConfigurationError
@@ -20,11 +22,11 @@ from andamios.errors import AndamiosError, ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy.engine import Connection, Engine
 
     from andamios.core.engine import AndamiosEngine
 
-__all__ = ["ConnectionLeak", "ConnectionManager"]
+__all__ = ["ConnectionLeak", "ConnectionManager", "ready_pool"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +76,21 @@ class ConnectionManager:
             ConnectionFailedError: The server cannot be reached.
             PoolTimeoutError: No connection came free in time.
         """
+        engine = self._engine.async_engine
+        pool = ready_pool(engine.sync_engine)
         with translating():
-            async with self._engine.async_engine.connect() as connection:
+            if pool is None:
+                connection = await engine.connect()
+            else:
+                connection = AsyncConnection(engine, engine.sync_engine.connect())
+            try:
                 yield connection
+            finally:
+                held = connection.sync_connection
+                if held is not None and pool is not None and _returns_without_io(held, pool):
+                    held.close()
+                else:
+                    await connection.__aexit__(None, None, None)
 
     def stats(self) -> PoolStats:
         """Count the connections; costs no I/O."""
@@ -151,3 +165,20 @@ class ConnectionManager:
         except AndamiosError:
             return False
         return True
+
+
+def ready_pool(engine: Engine) -> LivePool | None:
+    """Give the pool from which a connection can be taken and begin without waiting at all."""
+    pool = engine.pool
+    # Only asyncpg's adapter leaves BEGIN to the first statement.
+    if engine.dialect.driver != "asyncpg" or not isinstance(pool, LivePool):
+        return None
+    is_ready = pool.on_taken is None and pool.is_ready() and is_pool_ours(engine)
+    return pool if is_ready else None
+
+
+def _returns_without_io(connection: Connection, pool: LivePool) -> bool:
+    """Whether a connection could go back to the pool it is from without waiting at all."""
+    if connection.closed or connection.invalidated or connection.in_transaction():
+        return False
+    return pool.has_room() and is_pool_ours(connection.engine)

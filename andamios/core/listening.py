@@ -25,11 +25,10 @@ if TYPE_CHECKING:
 __all__ = [
     "all_statements_seen",
     "is_every_statement_seen",
+    "is_pool_ours",
     "listen",
-    "pool_listeners",
     "statement_listeners",
     "stop",
-    "stranger_to_pool",
     "stranger_to_statements",
 ]
 
@@ -46,6 +45,9 @@ DRIVER_EVENTS = ("do_execute", "do_executemany", "do_execute_no_params")
 Misses = Literal["nothing", "writes"]
 
 _known: weakref.WeakKeyDictionary[Engine, dict[tuple[str, Misses], int]] = (
+    weakref.WeakKeyDictionary()
+)
+_known_pools: weakref.WeakKeyDictionary[Engine, tuple[tuple[int, ...], bool]] = (
     weakref.WeakKeyDictionary()
 )
 _changes = [0]
@@ -114,10 +116,22 @@ def statement_listeners(engine: Engine) -> tuple[int, ...]:
     )
 
 
-def pool_listeners(engine: Engine) -> tuple[int, ...]:
-    """Count who listens to connections that are taken and returned, quickly."""
+def is_pool_ours(engine: Engine) -> bool:
+    """Whether nobody else wants to see connections that are taken and returned."""
     dispatch: Any = engine.pool.dispatch
-    return len(dispatch.checkout), len(dispatch.checkin), len(dispatch.reset), *_changes
+    heard = (
+        len(dispatch.checkout),
+        len(dispatch.checkin),
+        len(dispatch.reset),
+        len(engine.dispatch.engine_connect),
+        *_changes,
+    )
+    known = _known_pools.get(engine)
+    if known is None or known[0] != heard:
+        stranger = _stranger(engine, dispatch, POOL_EVENTS, writes=False)
+        is_ours = stranger is None and not engine.dispatch.engine_connect
+        known = _known_pools[engine] = heard, is_ours
+    return known[1]
 
 
 def stranger_to_statements(engine: Engine, *, writes: bool) -> str | None:
@@ -134,11 +148,6 @@ def stranger_to_statements(engine: Engine, *, writes: bool) -> str | None:
     return _stranger(engine, engine.dispatch, STATEMENT_EVENTS, writes=writes) or _stranger(
         engine, engine.dialect.dispatch, DRIVER_EVENTS, writes=writes
     )
-
-
-def stranger_to_pool(engine: Engine) -> str | None:
-    """Find an event of connections at which somebody else listens, who may use them."""
-    return _stranger(engine, engine.pool.dispatch, POOL_EVENTS, writes=False)
 
 
 def _stranger(engine: Engine, dispatch: Any, names: Iterable[str], *, writes: bool) -> str | None:

@@ -14,13 +14,13 @@ from sqlalchemy import exc
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from andamios.core.connection import ready_pool
 from andamios.core.facts import CommitStarted
 from andamios.core.guard import translating
 from andamios.core.listening import (
     is_every_statement_seen,
-    pool_listeners,
+    is_pool_ours,
     statement_listeners,
-    stranger_to_pool,
     stranger_to_statements,
 )
 from andamios.core.pool import LivePool
@@ -58,7 +58,6 @@ class Executor:
         self.driver = driver_of(self.dialect)
         # What was found for reads and for writes, as long as the same listen.
         self._known: list[tuple[tuple[int, ...], str | None] | None] = [None, None]
-        self._known_pool: tuple[tuple[int, ...], bool] = ((), False)
 
     def obstacle(self, *, writes: bool) -> str | None:
         """Say what is in the way of every statement of the engine, or of its writes."""
@@ -82,15 +81,11 @@ class Executor:
 
     def connects_without_io(self) -> bool:
         """Whether a session could take a connection and begin without waiting for anything."""
-        is_postgresql = self.dialect.name == "postgresql"
-        return is_postgresql and self._sync_engine.pool.is_ready() and self.is_pool_ours()
+        return ready_pool(self._sync_engine) is not None
 
     def is_pool_ours(self) -> bool:
         """Whether nobody else wants to see connections that are taken and returned."""
-        listeners = pool_listeners(self._sync_engine)
-        if self._known_pool[0] != listeners:
-            self._known_pool = listeners, stranger_to_pool(self._sync_engine) is None
-        return self._known_pool[1]
+        return is_pool_ours(self._sync_engine)
 
     def finished(
         self, sql: str, began: float, *, rows: int | None = None, error: str | None = None

@@ -9,6 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import sqlalchemy as sa
+from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -62,12 +65,13 @@ class Form:
             UnplannableError: An expression has no form.
         """
         for item in items:
-            form = getattr(item, "form", None)
-            if form is not None:
-                self.key.append(form)
-                self.parameters.append(item)
-            elif isinstance(item, str | type):
+            if isinstance(item, str | type):
                 self.key.append(item)
+            elif hasattr(type(item), "form"):  # asking attributes of models for one is slow
+                self.key.append(item.form)
+                self.parameters.append(item)
+            elif _is_models_own(item):
+                self.key += (item.class_, item.key)
             else:
                 self._add_expression(item)
         self.key.append(None)  # an end, so that one item more here is not one more there
@@ -79,3 +83,10 @@ class Form:
             raise UnplannableError("it has a part whose form cannot be told")
         self.key.append(found.key)
         self.parameters.extend(found.bindparams)
+
+
+def _is_models_own(item: Any) -> bool:
+    """Whether something is a model's attribute as it stands there, without values of its own."""
+    is_own = type(item) is InstrumentedAttribute and item is vars(item.class_).get(item.key)
+    prop: Any = item.property if is_own else None
+    return is_own and (not isinstance(prop, ColumnProperty) or type(prop.columns[0]) is sa.Column)

@@ -49,14 +49,14 @@ _ours = {name: len(getattr(_heard, name)) for name in (*READ_EVENTS, *WRITE_EVEN
 
 _our_readers = tuple(_ours[name] for name in READ_EVENTS)
 
-ROW_EVENTS = tuple(
-    f"{when}_{what}" for when in ("before", "after") for what in ("insert", "update", "delete")
-)
-
 LOADED_LATER = {"select", "raise", "raise_on_sql", "dynamic", "write_only"}
 """How a relationship can be mapped so that loading its object does nothing for it."""
 
 _known: weakref.WeakKeyDictionary[type[Any], tuple[Mapper[Any], int, str | None]] = (
+    weakref.WeakKeyDictionary()
+)
+
+_known_writes: weakref.WeakKeyDictionary[Mapper[Any], tuple[int, str | None]] = (
     weakref.WeakKeyDictionary()
 )
 
@@ -75,19 +75,34 @@ def load_obstacle(model: type[Any]) -> str | None:
 
 def write_obstacle(mapper: Mapper[Any]) -> str | None:
     """Say why SQLAlchemy has to write objects of a mapper, or None if it need not."""
+    known = _known_writes.get(mapper)
+    if known is None or known[0] != len(mapper.attrs):  # an attribute was added to the class
+        known = _known_writes[mapper] = len(mapper.attrs), next(_write_obstacles(mapper), None)
+    if known[1] is not None:
+        return known[1]
+    dispatch: Any = mapper.dispatch
+    if (
+        dispatch.before_insert
+        or dispatch.after_insert
+        or dispatch.before_update
+        or dispatch.after_update
+        or dispatch.before_delete
+        or dispatch.after_delete
+    ):
+        return f"somebody listens to writes of {mapper.class_.__name__}"
+    return session_obstacle(writes=True)
+
+
+def _write_obstacles(mapper: Mapper[Any]) -> Iterator[str]:
     name = mapper.class_.__name__
-    if (reason := next(_obstacles_of_class(mapper), None)) is not None:
-        return reason
+    yield from _obstacles_of_class(mapper)
     if hasattr(mapper.class_, "__dataclass_fields__"):
-        return f"{name} is a dataclass"
+        yield f"{name} is a dataclass"
     if any(
         getattr(attribute.columns[0], "table", None) is not mapper.local_table
         for attribute in mapper.column_attrs
     ):
-        return f"{name} has expressions, which the database computes"
-    if any(getattr(mapper.dispatch, event) for event in ROW_EVENTS):
-        return f"somebody listens to writes of {name}"
-    return session_obstacle(writes=True)
+        yield f"{name} has expressions, which the database computes"
 
 
 def construct_obstacle(mapper: Mapper[Any]) -> str | None:

@@ -9,6 +9,8 @@ plan. Defaults, versions and timestamps that are made on this side are made here
 from __future__ import annotations
 
 import inspect as python_inspect
+import weakref
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -56,10 +58,10 @@ async def insert(plans: Plans, entity: Any) -> None:
     if state.key is not None or not state.transient:
         raise UnplannableError("it is known to a session already")
     values = _values(mapper, state.dict)
-    filled = [c for c in mapper.local_table.c if c.key not in values and is_made(mapper, c)]
-    form = Form(mapper.class_, "insert", *sorted(values))
+    facts = _facts(mapper)
+    filled = [each.column for each in facts.values() if each.is_made and each.key not in values]
+    form = Form(mapper.class_, "insert", *values)
     form.parameters = [Given(value, VALUE + key) for key, value in values.items()]
-    form.parameters.sort(key=lambda each: each.key)
     returns = bool(filled) and plans.executor.dialect.insert_returning
     plan = plans.plan(form, lambda: _insert(mapper, values, filled if returns else ()))
     if returns:
@@ -135,6 +137,41 @@ async def delete(plans: Plans, model: type[Any], key: tuple[Any, ...]) -> bool:
     return count > 0
 
 
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """What is asked of a column for each row."""
+
+    key: str
+    name: str
+    column: Any
+    default: Any
+    is_made: bool
+    takes_none: bool
+
+
+_known: weakref.WeakKeyDictionary[Any, tuple[int, dict[str, Fact]]] = weakref.WeakKeyDictionary()
+
+
+def _facts(mapper: Any) -> dict[str, Fact]:
+    """Give what is known of a model's columns, by their keys."""
+    known = _known.get(mapper)
+    if known is None or known[0] != len(mapper.attrs):  # an attribute was added to the class
+        facts = {column.key: _fact(mapper, column) for column in mapper.local_table.c}
+        known = _known[mapper] = len(mapper.attrs), facts
+    return known[1]
+
+
+def _fact(mapper: Any, column: Any) -> Fact:
+    return Fact(
+        column.key,
+        _name(mapper, column),
+        column,
+        column.default,
+        is_made(mapper, column),
+        column.type.should_evaluate_none,
+    )
+
+
 def _require(plans: Plans, mapper: Mapper[Any]) -> None:
     reason = write_obstacle(mapper) or plans.executor.obstacle(writes=True)
     if has_hooks(mapper.class_):
@@ -149,17 +186,16 @@ def _values(mapper: Any, held: Mapping[str, Any]) -> dict[str, Any]:
     """Give what a new row gets, by the columns' keys."""
     _require_columns_only(mapper, held)
     values: dict[str, Any] = {}
-    for column in mapper.local_table.c:
-        value = held.get(_name(mapper, column))
-        if value is None and column.default is not None:
-            value = made_by(column.default)
+    for each in _facts(mapper).values():
+        value = held.get(each.name)
+        if value is None and each.default is not None:
+            value = made_by(each.default)
         if is_sql(value):
             raise UnplannableError("a value is an expression of SQL")
-        is_given = value is not None or column.type.should_evaluate_none
-        if is_given or not is_made(mapper, column):
-            if column.primary_key and value is None:
+        if value is not None or each.takes_none or not each.is_made:
+            if each.column.primary_key and value is None:
                 raise UnplannableError("a part of its key is missing")
-            values[column.key] = value
+            values[each.key] = value
     if mapper.version_id_col is not None and mapper.version_id_generator is not False:
         values[mapper.version_id_col.key] = mapper.version_id_generator(None)
     return values
@@ -285,14 +321,13 @@ def _leading(mapper: Any) -> list[Any]:
 def _settle(mapper: Any, entity: Any, values: Mapping[str, Any]) -> None:
     """Leave an object as a session that stored it would leave it."""
     state: Any = sa.inspect(entity)
-    table = mapper.local_table
-    given = state.dict
+    facts, given = _facts(mapper), state.dict
     for key, value in values.items():
-        name = _name(mapper, table.c[key])
+        name = facts[key].name
         # As SQLAlchemy does, which leaves out what nobody gave and nothing made.
-        if value is not None or name in given or table.c[key].default is not None:
+        if value is not None or name in given or facts[key].default is not None:
             given[name] = value
     state.key = mapper.identity_key_from_primary_key(
-        [given[_name(mapper, column)] for column in mapper.primary_key]
+        [given[facts[column.key].name] for column in mapper.primary_key]
     )
     state._commit_all(given)  # noqa: SLF001

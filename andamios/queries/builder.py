@@ -10,7 +10,6 @@ to one of them. It holds no logic: what was said is a ``QuerySpec``, and ``compo
 from __future__ import annotations
 
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 import sqlalchemy as sa
@@ -93,7 +92,7 @@ class QueryBuilder(Generic[T]):
 
     def _with(self, **changes: Any) -> Self:
         query = type(self).__new__(type(self))
-        query._spec = replace(self._spec, **changes)  # noqa: SLF001  a copy of itself
+        query._spec = self._spec.but(**changes)  # noqa: SLF001  a copy of itself
         query._bind = self._bind  # noqa: SLF001
         return query
 

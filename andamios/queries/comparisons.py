@@ -24,7 +24,7 @@ from andamios.queries.values import checked
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Comparison", "comparison", "expression_of"]
+__all__ = ["Comparison", "comparisons", "expression_of"]
 
 PLAIN = {
     *(str, int, float, bool, bytes, Decimal, uuid.UUID),
@@ -76,15 +76,13 @@ class Comparison:
         return str(self.expression.right.key)
 
 
-def comparison(model: type[Any], name: str, value: Any) -> Comparison | None:
+def comparisons(model: type[Any], name: str, value: Any) -> tuple[Comparison, ...] | None:
     """
-    Give the comparison that an entry of a dict stands for, or None if it is something else.
+    Give the comparisons that an entry of a dict stands for, or None if it is something else.
 
     Raises:
-        DataError: The value does not fit the column.
+        DataError: A value does not fit the column.
     """
-    if type(value) not in PLAIN and not isinstance(value, enum.Enum):
-        return None
     known = _known.get(model)
     if known is None:
         known = _known.setdefault(model, {})
@@ -94,7 +92,18 @@ def comparison(model: type[Any], name: str, value: Any) -> Comparison | None:
     if found is None:
         return None
     attribute, operator = found
-    return Comparison(attribute, operator, checked(attribute, value))
+    if operator != "between":
+        if not _is_plain(value):
+            return None
+        return (Comparison(attribute, operator, checked(attribute, value)),)
+    if not (isinstance(value, list | tuple) and len(value) == 2 and all(map(_is_plain, value))):  # noqa: PLR2004
+        return None
+    pairs = zip(("ge", "le"), value, strict=True)
+    return tuple(Comparison(attribute, each, checked(attribute, bound)) for each, bound in pairs)
+
+
+def _is_plain(value: Any) -> bool:
+    return type(value) in PLAIN or isinstance(value, enum.Enum)
 
 
 def expression_of(condition: Any) -> Any:
@@ -108,7 +117,7 @@ def _read(model: type[Any], name: str) -> tuple[Any, str] | None:
     if name in columns:
         field, operator = name, "eq"
     operator = SYNONYMS.get(operator, operator)
-    if field not in columns or operator not in COMPARISONS:
+    if field not in columns or operator not in {*COMPARISONS, "between"}:
         return None
     attribute = getattr(model, field)
     is_plain = isinstance(attribute, InstrumentedAttribute) and isinstance(

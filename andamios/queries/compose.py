@@ -25,9 +25,27 @@ if TYPE_CHECKING:
     from andamios.queries.ordering import OrderKey
     from andamios.queries.spec import QuerySpec
 
-__all__ = ["Source", "counted", "executed", "finished", "found", "keys_of", "plain", "source_of"]
+__all__ = [
+    "Source",
+    "counted",
+    "executed",
+    "finished",
+    "found",
+    "is_written",
+    "keys_of",
+    "plain",
+    "source_of",
+]
 
 AGGREGATES = {"avg", "count", "max", "min", "sum"}
+
+WRITTEN_LIMITS = {1, 2, 3, 5, 10, 20, 25, 50, 100, 200, 250, 500, 1000}
+"""
+Limits that are in use, and are written into the SQL.
+
+PostgreSQL plans a statement anew for each call while it does not know how few rows are wanted,
+which can take as long as running it. Other limits stay parameters, lest each make a statement.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +137,17 @@ def _body(spec: QuerySpec, items: Sequence[Any]) -> sa.Select[Any]:
 
 
 def _sliced(spec: QuerySpec, statement: sa.Select[Any]) -> sa.Select[Any]:
-    return statement.limit(spec.limit).offset(spec.offset) if spec.is_sliced else statement
+    if not spec.is_sliced:
+        return statement
+    limit: Any = spec.limit
+    if is_written(limit):
+        limit = sa.literal_column(str(limit), sa.Integer())
+    return statement.limit(limit).offset(spec.offset)
+
+
+def is_written(limit: Any) -> bool:
+    """Whether a limit is part of the SQL, and no parameter."""
+    return isinstance(limit, int) and limit in WRITTEN_LIMITS
 
 
 def _visible(spec: QuerySpec, statement: sa.Select[Any]) -> sa.Select[Any]:

@@ -10,7 +10,7 @@ from sqlalchemy.sql import operators
 from sqlalchemy.sql.elements import AsBoolean, BinaryExpression, BooleanClauseList, Grouping
 
 from andamios.errors import QueryError, UnknownFieldError
-from andamios.queries.comparisons import comparison, expression_of
+from andamios.queries.comparisons import comparisons, expression_of
 from andamios.queries.fields import element_of, field, mapper_of, relationship_of, unknown
 from andamios.queries.operators import OPERATORS, RELATIONSHIP_OPERATORS, SYNONYMS
 from andamios.queries.values import check_comparisons, is_expression
@@ -258,8 +258,8 @@ def expressions_of(model: type[Any], filters: Any) -> tuple[Condition, ...]:
 
 
 def _named(model: type[Any], name: str, value: Any) -> Iterable[Any]:
-    found = comparison(model, name, value)
-    return FilterBuilder(model).from_dict({name: value}).conditions if found is None else (found,)
+    found = comparisons(model, name, value)
+    return FilterBuilder(model).from_dict({name: value}).conditions if found is None else found
 
 
 def _is_everything(condition: Any) -> bool:

@@ -9,7 +9,7 @@ in the order and are found there.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -61,7 +61,7 @@ async def page_after(
     order = total_order(spec)
     types = [key.expression.type for key in order.keys]
     position = None if cursor is None else decode(cursor, order.text, types)
-    rows = await rows_behind(session, replace(spec, limit=size + 1), order, position)
+    rows = await rows_behind(session, spec.but(limit=size + 1), order, position)
     return _page(rows, order, position, size)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from andamios.errors import QueryError
@@ -37,7 +36,7 @@ async def page(session: AsyncSession, spec: QuerySpec, number: int, size: int) -
         raise QueryError("page() sets the limit itself; take limit() and offset() away")
     whole_number("size", size, least=1)
     offset = (whole_number("number", number, least=1) - 1) * size
-    items, total = await _read(session, replace(spec, limit=size, offset=offset), spec)
+    items, total = await _read(session, spec.but(limit=size, offset=offset), spec)
     if total is None:  # a page past the end has no row to tell it
         total = await count(session, spec) if offset else 0
     return Page(items, total, number, size)

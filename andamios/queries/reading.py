@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from andamios.errors import MultipleFoundError, NotFoundError
@@ -45,7 +44,7 @@ async def fetch(source: Source, spec: QuerySpec) -> list[Any]:
 async def first(source: Source, spec: QuerySpec) -> Any:
     """Give the first result, or None."""
     limit = 1 if spec.limit is None else min(spec.limit, 1)
-    results = await fetch(source, replace(spec, limit=limit))
+    results = await fetch(source, spec.but(limit=limit))
     return results[0] if results else None
 
 
@@ -57,7 +56,7 @@ async def only_one(source: Source, spec: QuerySpec) -> Any:
         MultipleFoundError: There are several.
     """
     limit = 2 if spec.limit is None else min(spec.limit, 2)
-    results = await fetch(source, replace(spec, limit=limit))
+    results = await fetch(source, spec.but(limit=limit))
     if len(results) > 1:
         raise MultipleFoundError(
             f"More than one {spec.model.__name__} fits. Narrow the conditions, or use first()."
@@ -91,7 +90,7 @@ async def as_dicts(source: Source, spec: QuerySpec) -> list[dict[str, Any]]:
     if isinstance(source, ShortReader):
         return await source.dicts(spec)
     if not spec.gives_rows and not spec.flat:
-        spec = replace(spec, flat=tuple(loaded_columns(spec.model)))
+        spec = spec.but(flat=tuple(loaded_columns(spec.model)))
     result = await source.execute(executed(spec, dialect_of(source, spec)))
     return [dict(row) for row in result.mappings()]
 

@@ -6,7 +6,7 @@ See :mod:`andamios.plans`. What is asked here is what the ends of ``reading`` as
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,7 +22,7 @@ from andamios.plans.objects import load_obstacle, session_obstacle
 from andamios.plans.sessions import SessionPlans, plans_in
 from andamios.plans.streaming import parts_of_result
 from andamios.queries.comparisons import Comparison
-from andamios.queries.compose import counted, executed, found
+from andamios.queries.compose import counted, executed, found, is_written
 from andamios.queries.eager import filled, finish_of, tree_in, with_joined
 from andamios.queries.fields import element_of, key_attributes, loaded_columns, mapper_of
 from andamios.queries.loading import tree_of
@@ -241,7 +241,7 @@ def _equalities(model: type[Any], key: tuple[Any, ...]) -> list[Comparison]:
 
 def _flat(spec: QuerySpec, dialect: str) -> sa.Select[Any]:
     """Build the SELECT of an object's columns."""
-    return executed(replace(spec, flat=tuple(loaded_columns(spec.model))), dialect)
+    return executed(spec.but(flat=tuple(loaded_columns(spec.model))), dialect)
 
 
 def _form(spec: QuerySpec, kind: Kind, compose: Compose) -> Form:
@@ -257,6 +257,9 @@ def _form(spec: QuerySpec, kind: Kind, compose: Compose) -> Form:
         form.add(item for item in (join.target, join.condition) if item is not None)
     for name in ("limit", "offset"):
         number = getattr(spec, name)
+        if name == "limit" and is_written(number):
+            form.key.append(str(number))
+            continue
         form.key.append(number is None)
         if number is not None:
             form.parameters.append(Given(number, SLICE + name))
@@ -272,7 +275,7 @@ def _planned(
         for each in form.parameters
         if isinstance(each, Given)
     }
-    spec = replace(spec, **numbers)
+    spec = spec.but(**numbers)
     if kind != "scalars" and any(isinstance(item, type) for item in spec.columns):
         return _rows_with_objects(spec, kind, compose, plans)
     statement = compose(spec, str(plans.executor.dialect.name))
@@ -298,6 +301,7 @@ def _rows_with_objects(
     if isinstance(plans, SessionPlans) or spec.aggregates or spec.group_by:
         raise UnplannableError("its rows hold objects")
     parts, flat = [], []
+    may_multiply = any(join.may_multiply for join in spec.joins)
     for item in spec.columns:
         columns = loaded_columns(item) if isinstance(item, type) else [element_of(item)]
         types = tuple(column.type for column in columns)
@@ -307,9 +311,12 @@ def _rows_with_objects(
         elif (reason := load_obstacle(item)) is not None:
             raise UnplannableError(reason)
         else:
-            parts.append(Shape("objects", names, types, mapper_of(item), is_shared=True))
+            is_shared = item is not spec.model or may_multiply
+            parts.append(Shape("objects", names, types, mapper_of(item), is_shared=is_shared))
         flat.extend(columns)
-    statement = compose(replace(spec, columns=tuple(flat)), str(plans.executor.dialect.name))
+    statement = compose(spec.but(columns=tuple(flat)), str(plans.executor.dialect.name))
+    if spec.model in spec.columns and not may_multiply:
+        _require_once(spec, statement)
     if not spec.includes_deleted:
         statement = statement.options(only_unmarked)
     names = tuple(

@@ -11,7 +11,6 @@ order by default, always has one.
 from __future__ import annotations
 
 from contextlib import aclosing, suppress
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from andamios.errors import QueryError
@@ -119,10 +118,10 @@ async def _by_position(
     order, position, left = total_order(spec), None, spec.limit
     while left is None or left > 0:
         size = batch if left is None else min(batch, left)
-        rows = await rows_behind(session, replace(spec, limit=size), order, position)
+        rows = await rows_behind(session, spec.but(limit=size), order, position)
         if rows:
             yield [item for item, _ in rows]
         if len(rows) < size:
             return
         position, left = Position(rows[-1][1]), None if left is None else left - size
-        spec = replace(spec, offset=None)
+        spec = spec.but(offset=None)

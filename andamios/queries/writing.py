@@ -9,7 +9,6 @@ again: an expired attribute could not be read under asyncio.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
@@ -25,6 +24,7 @@ from andamios.errors import (
 )
 from andamios.models.fields import checked_values
 from andamios.models.soft_delete import is_soft_delete
+from andamios.queries.comparisons import Comparison
 from andamios.queries.compose import keys_of
 from andamios.queries.fields import (
     column_keys,
@@ -84,7 +84,8 @@ def require_scope(spec: QuerySpec, what: str) -> None:
     if spec.gives_rows or spec.having:
         raise QueryError(f"A query that groups or selects columns cannot {what}")
     own = mapper_of(spec.model).tables
-    others = {table for each in spec.conditions for table in _tables_of(each)}.difference(own)
+    foreign = [each for each in spec.where if not isinstance(each, Comparison)]
+    others = {table for each in foreign for table in _tables_of(each)}.difference(own)
     if others and not spec.joins:
         raise UnscopedWriteError(
             f"A condition is on {', '.join(sorted(map(str, others)))}, which nothing joins to "
@@ -138,7 +139,7 @@ async def update_rows(session: AsyncSession, spec: QuerySpec, values: Mapping[An
         return await _update(session, spec, assignments)
     await session.flush()
     number = await _require_version(session, spec, getattr(spec.model, name), expected)
-    same = replace(spec, where=(*spec.where, getattr(spec.model, name) == expected))
+    same = spec.but(where=(*spec.where, getattr(spec.model, name) == expected))
     if await _update(session, same, assignments) != number:
         raise _stale(spec, expected, None)
     return number
@@ -183,7 +184,7 @@ async def delete_rows(session: AsyncSession, spec: QuerySpec) -> int:
     require_scope(spec, "delete")
     if is_soft_delete(spec.model):
         # What is deleted cannot be deleted again; for good is hard_delete's business.
-        spec = replace(spec, includes_deleted=False)
+        spec = spec.but(includes_deleted=False)
     return await _run(session, spec, sa.delete(spec.model).where(*_scope(session, spec)), "delete")
 
 
