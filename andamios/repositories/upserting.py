@@ -136,11 +136,13 @@ async def upsert_all(
 
 def _merged(model: type[Any], batch: list[Any], key: UniqueKey) -> Iterable[Row]:
     """Make one row of those with the same key: one statement takes each row once."""
-    rows: dict[tuple[Any, ...], Row] = {}
     if not _are_plain(model, batch, key):
         batch = [row_of(model, values, key) for values in batch]
-    for row in batch:
-        place = tuple([row[name] for name in key.fields])
+    places = [*zip(*([row[name] for row in batch] for name in key.fields), strict=True)]
+    if len({*places}) == len(batch):
+        return batch
+    rows: dict[tuple[Any, ...], Row] = {}
+    for place, row in zip(places, batch, strict=True):
         rows[place] = {**rows[place], **row} if place in rows else row
     return rows.values()
 
@@ -164,9 +166,12 @@ def _is_plain(model: type[Any], name: str, values: list[Any], key: UniqueKey) ->
 
 def _grouped(rows: Iterable[Row]) -> Iterable[list[Row]]:
     """Part rows by their fields: a statement names its columns once."""
-    groups: dict[frozenset[str], list[Row]] = {}
+    in_order: dict[tuple[str, ...], list[Row]] = {}
     for row in rows:
-        groups.setdefault(frozenset(row), []).append(row)
+        in_order.setdefault(tuple(row), []).append(row)
+    groups: dict[frozenset[str], list[Row]] = {}
+    for names, same in in_order.items():
+        groups.setdefault(frozenset(names), []).extend(same)
     return groups.values()
 
 
