@@ -352,6 +352,13 @@ async def test_statement_is_sqlalchemys(library: AndamiosEngine) -> None:
     assert "Ciro" == rows[0][0].name
 
 
+@pytest.mark.parametrize(("limit", "is_written"), [(10, True), (11, False), (0, False)])
+def test_limits_in_use_are_written(limit: int, is_written: bool) -> None:
+    """PostgreSQL plans a statement once only when it knows how few rows are wanted."""
+    written = f"LIMIT {limit}" in " ".join(QueryBuilder(BuilderBook).limit(limit).to_sql().split())
+    assert is_written is written
+
+
 async def test_to_sql(library: AndamiosEngine) -> None:
     """to_sql() is the SQL of the backend, without values."""
     query = QueryBuilder(BuilderAuthor, library).filter_by(name="Ana").limit(3)
