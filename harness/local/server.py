@@ -42,7 +42,8 @@ class Server:
     How to run a server once its data folder is ready.
 
     `command` takes the port and gives the arguments; `login` holds all details but the
-    port; `user` is whom to run as when this process is root.
+    port; `user` is whom to run as when this process is root. `port` is the one to listen
+    on; by default any that is free.
     """
 
     command: Callable[[int], Sequence[str]]
@@ -51,11 +52,12 @@ class Server:
     stop_signal: signal.Signals = signal.SIGTERM
     user: str | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    port: int = 0
 
 
 def serve(server: Server) -> ServiceDetails:
     """
-    Start a server on a free port of the loopback interface and wait until it is ready.
+    Start a server on a port of the loopback interface and wait until it is ready.
 
     Args:
         server: What to run.
@@ -67,7 +69,7 @@ def serve(server: Server) -> ServiceDetails:
         ProviderError: It ended, or let nobody in for 60 seconds.
     """
     for attempt in range(1, _PORT_TRIES + 1):
-        details = replace(server.login, port=_free_port())
+        details = replace(server.login, port=server.port or _free_port())
         mark = _launch(server, server.command(details.port))
         try:
             return wait_until_ready(details, _watch(server, mark), limit=_READY_LIMIT)
