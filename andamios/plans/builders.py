@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.engine import result_tuple
 
-from andamios.plans.states import has_late_state, new_state
+from andamios.plans.states import has_late_state, names_of, new_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Iterable, Sequence
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["Kind", "Shape", "builder"]
+__all__ = ["Kind", "Shape", "a_dict", "builder"]
 
 Kind = Literal["objects", "members", "dicts", "rows", "tuples", "scalars"]
 """
@@ -75,10 +75,11 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
         return lambda rows: [()] * len(rows)
     values, names = _converted(shape, codes, dialect)
     columns = ", ".join(f"c{index}" for index in range(len(shape.names)))
-    made = MAKERS[shape.kind](shape, values, names)
-    source = f"def build(rows):\n    return [{made} for {columns}, in rows]\n"
     if shape.kind == "objects":
         source = _objects(shape, values, names, columns)
+    else:
+        made = _made(shape, values, names)
+        source = f"def build(rows):\n    return [{made} for {columns}, in rows]\n"
     exec(compile(source, "<andamios plan>", "exec"), names)  # noqa: S102  our own source
     return names["build"]
 
@@ -109,8 +110,7 @@ def _parted(parts: Sequence[Shape], codes: Sequence[Any] | None, dialect: Dialec
 def _of_part(part: Shape, build: Any, place: slice) -> Any:
     if not part.is_shared:
         return lambda rows: build([row[place] for row in rows])
-    mapper: Any = part.mapper
-    names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+    names = names_of(part.mapper)[1]
     key = itemgetter(*(place.start + part.names.index(name) for name in names))
     missing = None if len(names) == 1 else (None,) * len(names)
 
@@ -140,32 +140,22 @@ def _converted(
     return values, names
 
 
-def _dict(shape: Shape, values: list[str], _names: dict[str, Any]) -> str:
-    pairs = zip(shape.names, values, strict=True)
-    return "{" + ", ".join(f"{name!r}: {value}" for name, value in pairs) + "}"
+def a_dict(values: Iterable[tuple[str, str]]) -> str:
+    """Write a dict of expressions."""
+    return "{" + ", ".join(f"{name!r}: {value}" for name, value in values) + "}"
 
 
-def _row(shape: Shape, values: list[str], names: dict[str, Any]) -> str:
-    names["row"] = result_tuple(shape.names, shape.aliases or None)
-    return f"row(({', '.join(values)},))"
-
-
-def _tuple(_shape: Shape, values: list[str], _names: dict[str, Any]) -> str:
-    return f"({', '.join(values)},)"
-
-
-def _scalar(_shape: Shape, values: list[str], _names: dict[str, Any]) -> str:
-    return values[0]
-
-
-MAKERS: dict[str, Callable[[Shape, list[str], dict[str, Any]], str]] = {
-    "objects": _dict,
-    "members": _dict,
-    "dicts": _dict,
-    "rows": _row,
-    "tuples": _tuple,
-    "scalars": _scalar,
-}
+def _made(shape: Shape, values: list[str], names: dict[str, Any]) -> str:
+    """Write the expression for a row that is no object."""
+    if shape.kind in {"dicts", "members"}:
+        return a_dict(zip(shape.names, values, strict=True))
+    if shape.kind == "scalars":
+        return values[0]
+    row = f"({', '.join(values)},)"
+    if shape.kind == "rows":
+        names["row"] = result_tuple(shape.names, shape.aliases or None)
+        return f"row({row})"
+    return row
 
 
 def _objects(shape: Shape, values: list[str], names: dict[str, Any], columns: str) -> str:
@@ -180,7 +170,7 @@ def build(rows):
     add = found.append
     for {columns}, in rows:
         entity = new(model)
-        entity.__dict__ = {_dict(shape, values, names)}
+        entity.__dict__ = {a_dict(zip(shape.names, values, strict=True))}
         {"" if is_late else "new_state(mapper, entity)"}
         add(entity)
     return found

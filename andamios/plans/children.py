@@ -8,22 +8,21 @@ several places is one object.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy.orm import InstanceState
 from sqlalchemy.orm.attributes import set_committed_value
 from sqlalchemy.orm.collections import CollectionAdapter, InstrumentedList
-from sqlalchemy.types import UserDefinedType
 
 from andamios.plans.branches import Branch, joined, parts_of, shape_of
 from andamios.plans.builders import Shape
 from andamios.plans.forms import Form, Given
-from andamios.plans.states import STATE, state_maker
+from andamios.plans.lists import Listed
+from andamios.plans.states import STATE, names_of, state_maker
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from andamios.plans.branches import Part, Tree
 
@@ -38,33 +37,14 @@ KEYS_AT_ONCE = 500
 """Keys in one statement, where each is a parameter of its own; as SQLAlchemy has it."""
 
 LISTS: dict[type[Any], str] = {
-    sa.Integer: "INTEGER[]",
-    sa.BigInteger: "BIGINT[]",
-    sa.SmallInteger: "SMALLINT[]",
-    sa.Uuid: "UUID[]",
-    sa.String: "VARCHAR[]",
-    sa.Text: "TEXT[]",
+    sa.Integer: "INTEGER",
+    sa.BigInteger: "BIGINT",
+    sa.SmallInteger: "SMALLINT",
+    sa.Uuid: "UUID",
+    sa.String: "VARCHAR",
+    sa.Text: "TEXT",
 }
 """Types of keys that PostgreSQL takes as one list."""
-
-
-class Keys(UserDefinedType[Any]):
-    """
-    A list of what the database gave, which need not be checked again.
-
-    Args:
-        name: Of the type, in SQL.
-    """
-
-    cache_ok = True
-    render_bind_cast = True
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-
-    def get_col_spec(self, **_options: Any) -> str:
-        """Give the name of the type."""
-        return self.name
 
 
 class Graph:
@@ -132,13 +112,15 @@ class Graph:
         name, (local, remote) = branch.name, branch.relationship.local_remote_pairs[0]
         key = branch.relationship.parent.get_property_by_column(local).key
         owners = [owner for owner in owners if name not in owner.__dict__]
-        keys = dict.fromkeys(owner.__dict__[key] for owner in owners)
-        keys.pop(None, None)
+        keys = [
+            one for one in dict.fromkeys(each.__dict__[key] for each in owners) if one is not None
+        ]
         has_list = self._has_lists and type(remote.type) in LISTS
         children: dict[Any, list[Any]] = {}
-        for part in _batches(keys, len(keys) if has_list else KEYS_AT_ONCE):
+        size = len(keys) or 1 if has_list else KEYS_AT_ONCE
+        for start in range(0, len(keys), size):
             form = Form("children", branch, has_list)
-            form.parameters.append(Given(part, KEYS))
+            form.parameters.append(Given(keys[start : start + size], KEYS))
             answer = await self._ask(form, lambda: _planned(branch, has_list=has_list))
             parts = parts_of(branch.mapper, branch.behind)
             found = await self._fill(parts, answer[-len(parts) :], path)
@@ -154,7 +136,7 @@ class Graph:
         known = self._known.get(mapper)
         if known is None:
             return objects
-        names = [mapper.get_property_by_column(column).key for column in mapper.primary_key]
+        names = names_of(mapper)[1]
         return [
             each
             if each is None
@@ -176,7 +158,7 @@ def _planned(branch: Branch, *, has_list: bool) -> tuple[sa.Select[Any], Shape]:
         statement = statement.join(model, relationship.secondaryjoin)
         first = [Shape("scalars", (remote.key,), (remote.type,))]
     if has_list:
-        keys = sa.bindparam(KEYS, type_=Keys(LISTS[type(remote.type)]))
+        keys = sa.bindparam(KEYS, type_=Listed(LISTS[type(remote.type)]))
         statement = statement.where(remote == sa.any_(keys))
     else:
         statement = statement.where(remote.in_(sa.bindparam(KEYS, expanding=True)))
@@ -192,12 +174,6 @@ def _keys(branch: Branch, answer: Sequence[list[Any]], children: Iterable[Any]) 
         return answer[0]
     name = relationship.mapper.get_property_by_column(relationship.local_remote_pairs[0][1]).key
     return [child.__dict__[name] for child in children]
-
-
-def _batches(keys: Iterable[Any], size: int) -> Iterator[list[Any]]:
-    rest = iter(keys)
-    while batch := list(islice(rest, size)):
-        yield batch
 
 
 def _once(objects: Iterable[Any]) -> list[Any]:

@@ -9,7 +9,7 @@ What COPY would do otherwise than INSERT is refused before anything is sent.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import sqlalchemy as sa
 from sqlalchemy.orm.attributes import instance_state
@@ -37,8 +37,7 @@ if TYPE_CHECKING:
 
     Fields = Sequence[str] | frozenset[str]
 
-__all__ = ["Copying", "plans_for_many"]
-
+__all__ = ["Copying", "ManyRows"]
 
 AT_ONCE = 1000
 """Rows that are bound before others may run."""
@@ -110,9 +109,9 @@ class CopyPlan:
         return (), int(status.rpartition(" ")[2]), None
 
 
-class Copying:
+class ManyRows:
     """
-    Puts rows into the table of a model, within one call and its transaction.
+    Writes many rows of a model, within one call and its transaction.
 
     Args:
         plans: Of the session.
@@ -122,14 +121,25 @@ class Copying:
     def __init__(self, plans: SessionPlans, mapper: Mapper[Any]) -> None:
         self._plans = plans
         self._mapper = mapper
-        self._facts: TableFacts | None = None
-        self._checked: set[CopyPlan] = set()
 
     @classmethod
-    def begin(cls, session: AsyncSession, model: type[Any]) -> Copying | None:
-        """Give what copies in a session; None if SQLAlchemy has to insert."""
-        plans = plans_for_many(session, model)
-        return None if plans is None else cls(plans, sa.inspect(model))
+    def begin(cls, session: AsyncSession, model: type[Any]) -> Self | None:
+        """Give what writes in a session; None if SQLAlchemy has to."""
+        mapper: Any = sa.inspect(model)
+        plans = plans_in(session, writes=True)
+        if isinstance(plans, str) or plans.executor.dialect.driver != "asyncpg":
+            return None
+        is_plain = write_obstacle(mapper) is None and history_table(mapper) is None
+        return cls(plans, mapper) if is_plain and not has_hooks(model) else None
+
+
+class Copying(ManyRows):
+    """Puts new rows into a table by COPY."""
+
+    def __init__(self, plans: SessionPlans, mapper: Mapper[Any]) -> None:
+        super().__init__(plans, mapper)
+        self._facts: TableFacts | None = None
+        self._checked: set[CopyPlan] = set()
 
     async def insert(
         self, rows: Sequence[Any], kept: Kept = "nothing", fields: frozenset[str] | None = None
@@ -148,8 +158,11 @@ class Copying:
         Raises:
             UnplannableError: SQLAlchemy has to do it; nothing was written.
         """
-        given = tuple(rows[0]) if fields is None else fields
-        plan = self._plan(given, kept)
+        given: Fields = tuple(rows[0]) if fields is None else fields
+        plan = self._plans.kept(
+            (CopyPlan, self._mapper.class_, kept, given),
+            lambda: CopyPlan(self._mapper, given, kept, self._plans.executor.dialect),
+        )
         values = plan.records.values(rows)
         if plan not in self._checked:
             await self._check(plan)
@@ -195,13 +208,6 @@ class Copying:
             row.update(made)
         self._plans.add(entities, states)
 
-    def _plan(self, fields: Fields, kept: Kept) -> CopyPlan:
-        dialect = self._plans.executor.dialect
-        return self._plans.kept(
-            (CopyPlan, self._mapper.class_, kept, fields),
-            lambda: CopyPlan(self._mapper, fields, kept, dialect),
-        )
-
     async def _check(self, plan: CopyPlan) -> None:
         async def look(connection: Any) -> None:
             if self._facts is None:
@@ -212,7 +218,7 @@ class Copying:
             plan.require(self._facts)
             await plan.check(connection)
 
-        await self._plans.check(look, plan.sql, plan.table)
+        await self._plans.send(look, plan.sql, writes=plan.table, is_told=False)
         self._checked.add(plan)
 
     async def _make(self, plan: CopyPlan, count: int) -> list[Any]:
@@ -222,16 +228,6 @@ class Copying:
         form = Form("made", *made.values())
         form.parameters.append(Given(count, "count"))
         return await self._plans.results(self._plans.plan(form, lambda: _made(made)), [count])
-
-
-def plans_for_many(session: AsyncSession, model: type[Any]) -> SessionPlans | None:
-    """Give what runs plans that write many rows in a session; None if SQLAlchemy has to."""
-    mapper: Any = sa.inspect(model)
-    plans = plans_in(session, writes=True)
-    if isinstance(plans, str) or plans.executor.dialect.driver != "asyncpg":
-        return None
-    is_plain = write_obstacle(mapper) is None and history_table(mapper) is None
-    return plans if is_plain and not has_hooks(model) else None
 
 
 def _made(made: Mapping[Any, str]) -> tuple[Any, Shape]:

@@ -7,15 +7,19 @@ SQLAlchemy's, whose connections these are.
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Protocol
 
 from andamios.core.sqlite_types import refuse_long_texts
 from andamios.core.sqlite_writer import QUERY_ONLY, writer_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy.engine import Dialect
+
+    Fetch = Callable[[int], Awaitable[tuple[Sequence[Any], Any]]]
 
 __all__ = ["Answer", "Driver", "driver_of"]
 
@@ -28,7 +32,17 @@ Of an INSERT without rows the last is the key that MySQL gave to the new one.
 
 
 class Driver(Protocol):
-    """What is asked of a driver; connections are SQLAlchemy's, as they lie in its pool."""
+    """
+    What is asked of a driver; connections are SQLAlchemy's, as they lie in its pool.
+
+    Args:
+        dialect: Whose.
+    """
+
+    _dialect: Any
+
+    def __init__(self, dialect: Any) -> None:
+        self._dialect = dialect
 
     async def read(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """
@@ -46,26 +60,31 @@ class Driver(Protocol):
     async def join(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run a statement in the transaction that SQLAlchemy began, or is about to."""
 
-    def codes(self, description: Any) -> tuple[Any, ...] | None:
-        """Give the database's codes of the types that an answer has."""
+    def open(
+        self, connection: Any, sql: str, values: Sequence[Any]
+    ) -> AbstractAsyncContextManager[Fetch]:
+        """
+        Open a cursor in a transaction.
 
-    def is_outdated(self, error: Exception) -> bool:
+        Returns:
+            What fetches so many rows, and what tells their types.
+        """
+
+    def codes(self, _description: Any) -> tuple[Any, ...] | None:
+        """Give the database's codes of the types that an answer has, if it tells them."""
+        return None
+
+    def is_outdated(self, _error: Exception) -> bool:
         """Whether a statement was not run since tables have changed, and may be run again."""
+        return False
 
 
-class AsyncpgDriver:
+class AsyncpgDriver(Driver):
     """PostgreSQL."""
-
-    def __init__(self, dialect: Any) -> None:
-        self._dialect = dialect
 
     async def read(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run it prepared, by SQLAlchemy's cache of prepared statements."""
-        adapter = connection.dbapi_connection
-        statement, attributes = await adapter._prepare(  # noqa: SLF001
-            sql,
-            self._dialect._invalidate_schema_cache_asof,  # noqa: SLF001
-        )
+        statement, attributes = await self._prepared(connection, sql)
         rows = await statement.fetch(*values)
         return rows, _count(statement.get_statusmsg()), attributes
 
@@ -77,6 +96,21 @@ class AsyncpgDriver:
         if adapter._transaction is None:  # noqa: SLF001
             await adapter._start_transaction()  # noqa: SLF001
         return await self.read(connection, sql, values)
+
+    @asynccontextmanager
+    async def open(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncIterator[Fetch]:
+        """Open a portal, which ends with its transaction."""
+        statement, attributes = await self._prepared(connection, sql)
+        cursor = await statement.cursor(*values)
+
+        async def fetch(count: int) -> tuple[Sequence[Any], Any]:
+            return await cursor.fetch(count), attributes
+
+        yield fetch
+
+    async def _prepared(self, connection: Any, sql: str) -> Any:
+        since = self._dialect._invalidate_schema_cache_asof  # noqa: SLF001
+        return await connection.dbapi_connection._prepare(sql, since)  # noqa: SLF001
 
     def codes(self, description: Any) -> tuple[Any, ...] | None:
         """Give the object ids of the types."""
@@ -91,10 +125,11 @@ class AsyncpgDriver:
         return True
 
 
-class AiosqliteDriver:
+class AiosqliteDriver(Driver):
     """SQLite: the whole statement in one hop to its thread."""
 
     def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
         self._writer = writer_of(dialect)
 
     async def read(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
@@ -118,19 +153,19 @@ class AiosqliteDriver:
                 connection.info[QUERY_ONLY] = False
             return await self.join(connection, sql, values)
 
-    def codes(self, _description: Any) -> tuple[Any, ...] | None:
-        """Give nothing, since SQLite tells no types."""
-        return None
+    @asynccontextmanager
+    async def open(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncIterator[Fetch]:
+        """Open a cursor, whose parts take one hop to its thread each."""
+        cursor = await connection.driver_connection.execute(sql, values)
+        async with _fetching(cursor) as fetch:
+            yield fetch
 
-    def is_outdated(self, _error: Exception) -> bool:
-        """SQLite prepares anew by itself."""
-        return False
 
-
-class MySQLDriver:
+class MySQLDriver(Driver):
     """MySQL and MariaDB, through aiomysql or asyncmy."""
 
     def __init__(self, dialect: Any) -> None:
+        super().__init__(dialect)
         # SQLAlchemy's cursor of aiomysql, which asks for no warnings.
         self._cursors = [c for c in [getattr(dialect.loaded_dbapi, "Cursor", None)] if c]
 
@@ -151,13 +186,18 @@ class MySQLDriver:
                 return (), cursor.rowcount, cursor.lastrowid
             return await cursor.fetchall(), cursor.rowcount, cursor.description
 
+    @asynccontextmanager
+    async def open(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncIterator[Fetch]:
+        """Open an unbuffered cursor, with which the server sends while it is read."""
+        cursors = getattr(self._dialect.loaded_dbapi, self._dialect.driver).cursors
+        cursor = cursors.SSCursor(connection.driver_connection)
+        await cursor.execute(sql, values)
+        async with _fetching(cursor) as fetch:
+            yield fetch
+
     def codes(self, description: Any) -> tuple[Any, ...] | None:
         """Give the numbers of the types."""
         return tuple(column[1] for column in description)
-
-    def is_outdated(self, _error: Exception) -> bool:
-        """Nothing is prepared here."""
-        return False
 
 
 DRIVERS: dict[str, type[Any]] = {
@@ -172,6 +212,21 @@ def driver_of(dialect: Dialect) -> Driver | None:
     """Give the driver of a dialect, or None if the short way does not know it."""
     kind = DRIVERS.get(dialect.driver)
     return None if kind is None else kind(dialect)
+
+
+@asynccontextmanager
+async def _fetching(cursor: Any) -> AsyncIterator[Fetch]:
+    """Close a cursor, unless its task was cancelled: then its connection is given up."""
+
+    async def fetch(count: int) -> tuple[Sequence[Any], Any]:
+        return await cursor.fetchmany(count), cursor.description
+
+    try:
+        yield fetch
+    except Exception:
+        await cursor.close()
+        raise
+    await cursor.close()
 
 
 def _run(connection: Any, sql: str, values: Sequence[Any]) -> tuple[Sequence[Any], int]:

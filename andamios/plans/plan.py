@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import exc
+from sqlalchemy.exc import StatementError
 from sqlalchemy.sql.compiler import WARN_LINTING
 
 from andamios.core.translation import translate
@@ -18,7 +18,7 @@ from andamios.plans.builders import builder
 from andamios.plans.forms import UnplannableError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import ClauseElement
     from sqlalchemy.engine import Dialect
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from andamios.plans.builders import Shape
     from andamios.plans.drivers import Driver
 
-__all__ = ["Plan", "binding"]
+__all__ = ["Plan", "binding", "refusal"]
 
 
 class Plan:
@@ -62,8 +62,8 @@ class Plan:
         constants = _constants(statement, compiled, parameters)
         self._constants = [constant.effective_value for constant in constants]
         self._keys = [parameter.key for parameter in (*parameters, *constants)]
-        self._places = _places(compiled, self._keys)
-        self._converts = _converts(compiled) if self._compiled is not None else {}
+        self._converts = _converts(compiled)
+        self._places = _places(compiled, self._keys, self._converts)
         self.mapper = shape.mapper
         self._description: Any = self  # of no answer yet
         self._build: Any = None
@@ -89,8 +89,7 @@ class Plan:
                 for place, convert in self._places
             ]
         except Exception as error:
-            failed = exc.StatementError(str(error), self.sql, None, error)
-            raise translate(failed) or error from error
+            raise refusal(error, self.sql) from error
 
     def _expanded(self, values: Sequence[Any]) -> tuple[str, list[Any]]:
         """Write lists of values out, as SQLAlchemy does for IN."""
@@ -112,6 +111,11 @@ class Plan:
             self._build, self._description = self._builders[codes], description
         found: list[Any] = self._build(rows)
         return found
+
+
+def refusal(error: Exception, sql: str) -> Exception:
+    """Give what SQLAlchemy's refusal to bind a value is translated to."""
+    return translate(StatementError(str(error), sql, None, error)) or error
 
 
 def binding(kind: TypeEngine[Any], dialect: Dialect) -> Callable[[Any], Any] | None:
@@ -141,13 +145,13 @@ def _constants(statement: Any, compiled: Any, parameters: Sequence[Any]) -> list
 
 
 def _places(
-    compiled: Any, keys: Sequence[str]
+    compiled: Any, keys: Sequence[str], converts: Mapping[str, Callable[[Any], Any]]
 ) -> tuple[tuple[int, Callable[[Any], Any] | None], ...]:
     """Find, for each place in the SQL, the parameter of the form that fills it."""
     known = {key: index for index, key in enumerate(keys)}
     named = {name: parameter for parameter, name in compiled.bind_names.items()}
     return tuple(
-        (known[named[name].key], binding(named[name].type, compiled.dialect))
+        (known[named[name].key], converts.get(name))
         for name in compiled.positiontup or ()
         if name in named
     )

@@ -12,12 +12,11 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import ClauseElement
-from sqlalchemy.exc import StatementError
 
 from andamios.core.strict import AS_IT_IS
-from andamios.core.translation import translate, unclassified
+from andamios.plans.builders import a_dict
 from andamios.plans.forms import UnplannableError
-from andamios.plans.plan import binding
+from andamios.plans.plan import binding, refusal
 from andamios.plans.states import has_late_state, names_of, new_state
 from andamios.plans.writes import is_made, takes_nothing
 
@@ -27,7 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Column
     from sqlalchemy.engine import Dialect
 
-__all__ = ["Kept", "Records", "binder", "is_sql_type", "refusal"]
+__all__ = ["Kept", "Records", "binder", "is_sql_type", "picked"]
 
 Kept = Literal["nothing", "keys", "entities", "changes"]
 """
@@ -68,6 +67,9 @@ class Records:
         self.made: list[Column[Any]] = []
         """Columns whose values the database makes, and is asked for before."""
         self._steps = [*self._given(), *self._missing()]
+        if self._is_mixed:
+            gets = [f"c{index} = row.get({field!r})" for index, field in enumerate(fields)]
+            self._steps = gets + self._steps
         self.columns: list[Column[Any]] = list(self._values)
         """What is written, in the order of a record."""
         self._build = self._generate()
@@ -88,13 +90,8 @@ class Records:
                 raise UnplannableError("some of the rows have a document, if only null")
         if self._is_mixed or not self._fields:
             values: Iterable[Any] = chain.from_iterable(row.values() for row in rows)
-        elif {*map(len, rows)} != {len(self._fields)}:
-            raise UnplannableError("rows have different fields")
         else:
-            try:
-                rows = [*map(itemgetter(*self._fields), rows)]
-            except KeyError:
-                raise UnplannableError("rows have different fields") from None
+            rows = picked(rows, self._fields)
             values = chain.from_iterable(rows) if len(self._fields) > 1 else rows
         if self._kept != "nothing" and any(map(is_sql_type, {*map(type, values)})):
             raise UnplannableError("a value is an expression of SQL")
@@ -201,7 +198,7 @@ class Records:
 
     def _generate(self) -> Any:
         record = "".join(f"{self._bound(*item)}, " for item in self._values.items())
-        lines = [*self._read(), *self._steps, f"add(({record}))", *self._keep()]
+        lines = [*self._steps, f"add(({record}))", *self._keep()]
         source = "def build(rows, made):\n    records, kept = [], []\n"
         source += "    add, keep = records.append, kept.append\n"
         source += f"    for {self._loop()}:\n"
@@ -219,11 +216,6 @@ class Records:
             return f"{row} in rows"
         places = "".join(f"m{place}, " for place in range(len(self.made)))
         return f"{row}, ({places}) in zip(rows, made, strict=True)"
-
-    def _read(self) -> Iterator[str]:
-        if self._is_mixed:
-            yield "get = row.get"
-            yield from (f"c{index} = get({field!r})" for index, field in enumerate(self._fields))
 
     def _bound(self, column: Column[Any], value: str) -> str:
         convert = binder(column.type, self._dialect)
@@ -247,11 +239,11 @@ class Records:
             yield f"keep({parts})" if len(key) == 1 else f"keep(({parts}))"
         elif self._kept == "changes":
             changed = {self._attributes.get(column) for column in self._changed}
-            yield f"keep({_dict({name: v for name, v in values.items() if name in changed})})"
+            yield f"keep({a_dict((name, v) for name, v in values.items() if name in changed)})"
         elif self._kept == "entities":
             self._names |= {"model": model, "new": model.__new__}
             yield "entity = new(model)"
-            yield f"entity.__dict__ = {_dict(values)}"
+            yield f"entity.__dict__ = {a_dict(values.items())}"
             if not has_late_state(model) or values.keys() < columns:
                 yield "new_state(mapper, entity)"
             yield "keep(entity)"
@@ -273,16 +265,21 @@ def binder(kind: Any, dialect: Any) -> Callable[[Any], Any] | None:
     return quickly
 
 
-def refusal(error: Exception, sql: str) -> Exception:
-    """Give what SQLAlchemy's refusal to bind a value is translated to."""
-    refused = StatementError(str(error), sql, None, error)
-    return translate(error, statement=sql) or unclassified(refused) or error
+def picked(rows: Sequence[Any], fields: Any) -> list[Any]:
+    """
+    Give the values of dicts: tuples, or of one field the values alone.
+
+    Raises:
+        UnplannableError: They have other fields.
+    """
+    try:
+        if {*map(len, rows)} == {len(fields)}:
+            return [*map(itemgetter(*fields), rows)]
+    except KeyError:
+        pass
+    raise UnplannableError("rows have different fields")
 
 
 def is_sql_type(kind: type[Any]) -> bool:
     """Whether values of a type are expressions of SQL."""
     return issubclass(kind, ClauseElement) or hasattr(kind, "__clause_element__")
-
-
-def _dict(values: dict[str, str]) -> str:
-    return "{" + ", ".join(f"{key!r}: {value}" for key, value in values.items()) + "}"

@@ -10,7 +10,7 @@ instead.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm.attributes import instance_state
 
@@ -18,24 +18,21 @@ from andamios.core.hooks import STARTED
 from andamios.core.session import AsyncSession, Session, engine_of, in_use
 from andamios.models.soft_delete import is_soft_delete
 from andamios.plans.cache import plans_of
+from andamios.plans.executor import adapted
 from andamios.plans.forms import UnplannableError
 from andamios.plans.objects import listeners_obstacle
 from andamios.plans.states import STATE, names_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     import sqlalchemy.ext.asyncio as sa_asyncio
     from sqlalchemy import Table
 
     from andamios.plans.cache import Plans
-    from andamios.plans.drivers import Answer
-    from andamios.plans.forms import Form
     from andamios.plans.plan import Plan
 
 __all__ = ["SessionPlans", "plans_in"]
-
-T = TypeVar("T")
 
 KNOWN_OPTIONS = {"andamios_read_only", "postgresql_readonly", "isolation_level"}
 """Options of a connection that change nothing about its statements."""
@@ -71,25 +68,13 @@ class SessionPlans:
         session: The session.
     """
 
-    __slots__ = ("_plans", "_session", "_sync", "executor")
+    __slots__ = ("_session", "_sync", "executor", "kept", "known", "plan")
 
     def __init__(self, plans: Plans, session: AsyncSession) -> None:
-        self._plans = plans
+        self.plan, self.known, self.kept = plans.plan, plans.known, plans.kept
         self._session = session
         self._sync: Any = session.sync_session
         self.executor = plans.executor
-
-    def plan(self, form: Form, build: Any) -> Plan:
-        """Give the plan of a form, as :class:`Plans` does."""
-        return self._plans.plan(form, build)
-
-    def known(self, *key: object) -> Plan | None:
-        """Give the plan of a form with this key, if there is one."""
-        return self._plans.known(*key)
-
-    def kept(self, key: Hashable, make: Callable[[], T]) -> T:
-        """Give what was made for a key, as :class:`Plans` does."""
-        return self._plans.kept(key, make)
 
     def add(self, entities: list[Any], states: set[Any]) -> None:
         """Make objects that were stored by a statement members of the session."""
@@ -107,25 +92,6 @@ class SessionPlans:
         if entity is not None and (instance_state(entity).expired or is_soft_delete(type(entity))):
             raise UnplannableError("the session has an object that may have to be refreshed")
         return entity
-
-    async def check(self, look: Callable[[Any], Awaitable[None]], sql: str, writes: Table) -> None:
-        """
-        Look at something before a statement, in the transaction.
-
-        Args:
-            look: Given the connection.
-            sql: The statement.
-            writes: The table that it writes to.
-
-        Raises:
-            UnplannableError: As ``look`` raises it.
-        """
-
-        async def work(connection: Any) -> Answer:
-            await look(connection)
-            return (), 0, None
-
-        await self.send(work, sql, writes=writes, is_told=False)
 
     async def results(
         self, plan: Plan, values: Sequence[Any], *, writes: Table | None = None
@@ -146,20 +112,24 @@ class SessionPlans:
 
     async def send(
         self,
-        work: Callable[[Any], Awaitable[Answer]],
+        work: Callable[[Any], Awaitable[Any]],
         sql: str,
         *,
         writes: Table | None = None,
         is_told: bool = True,
-    ) -> Answer:
+    ) -> Any:
         """
         Run a statement in the transaction, after what waits in the session.
 
         Args:
-            work: Runs it, given the connection as it lies in the pool.
+            work: Runs it, or looks at something before, given the connection as it lies in
+                the pool.
             sql: What it is called in errors and facts.
             writes: The table that it writes to.
             is_told: Whether it is announced.
+
+        Returns:
+            What ``work`` returns; of what is announced, the driver's answer.
 
         Raises:
             UnplannableError: SQLAlchemy has to do it; the transaction goes on.
@@ -222,10 +192,7 @@ class Sent:
 def _fail(_sync: Any, connection: Any, error: BaseException, sql: str, sent: Sent) -> None:
     """Let SQLAlchemy do with an error what it does, and raise what it raises."""
     if isinstance(error, Exception):
-        try:
-            connection.connection.dbapi_connection._handle_exception(error)  # noqa: SLF001
-        except Exception as adapted:  # noqa: BLE001  whatever it makes of it
-            error = adapted
+        error = adapted(connection.connection, error)
     try:
         raise error  # noqa: TRY301  SQLAlchemy looks for the one that is handled
     except BaseException:  # noqa: BLE001

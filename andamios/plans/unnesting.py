@@ -13,15 +13,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.sql import visitors
 
 from andamios.models.soft_delete import is_soft_delete
 from andamios.plans.builders import Shape
-from andamios.plans.copying import plans_for_many
-from andamios.plans.forms import Given, UnplannableError
+from andamios.plans.copying import ManyRows
+from andamios.plans.forms import Form, UnplannableError
+from andamios.plans.lists import Listed
 from andamios.plans.objects import set_obstacle
-from andamios.plans.plan import Plan
-from andamios.plans.records import Records, binder, is_sql_type, refusal
+from andamios.plans.plan import Plan, refusal
+from andamios.plans.records import Records, binder, is_sql_type, picked
 from andamios.plans.tables import TypeCheck, cast_of
 from andamios.plans.writes import is_sql, takes_nothing
 
@@ -30,10 +30,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Column
     from sqlalchemy.engine import Dialect
-    from sqlalchemy.ext.asyncio import AsyncSession
-    from sqlalchemy.orm import Mapper
-
-    from andamios.plans.sessions import SessionPlans
 
 __all__ = ["Conflict", "Unnesting"]
 
@@ -63,10 +59,12 @@ class Arrays:
         if any(cast.endswith("]") for cast in casts):
             raise UnplannableError("an array of arrays is one array")
         self.casts = casts
-        self.parameters = [Given([], f"p{place}") for place in range(len(columns))]
-        arrays = (f"CAST(:p{place} AS {_escaped(cast)}[])" for place, cast in enumerate(casts))
-        names = ", ".join(f"c{place}" for place in range(len(columns)))
-        self.sql = f"unnest({', '.join(arrays)}) AS r({names})"
+        self.parameters = [
+            sa.bindparam(f"p{place}", type_=Listed(cast)) for place, cast in enumerate(casts)
+        ]
+        parts = [sa.column(f"c{place}", each.type) for place, each in enumerate(columns)]
+        rows = sa.func.unnest(*self.parameters).table_valued(*parts).render_derived()
+        self.parts: dict[Column[Any], Any] = dict(zip(columns, rows.c, strict=True))
 
 
 class UpdatePlan:
@@ -83,19 +81,19 @@ class UpdatePlan:
     """
 
     def __init__(self, mapper: Any, fields: tuple[str, ...], dialect: Any) -> None:
-        self._mapper, self._fields, self._dialect = mapper, fields, dialect
+        self._mapper, self._fields = mapper, fields
         self.table = mapper.local_table
         self._given = [_column(mapper, field) for field in fields]
         self._set = [each for each in self._given if not self._is_condition(each)]
         self._require()
-        self._makers: list[Callable[[], Any]] = []
-        self._made = [*self._onupdate()]
-        self._binders = [binder(each.type, dialect) for each in (*self._given, *self._made)]
-        arrays = Arrays([*self._given, *self._made], dialect)
+        self._makers = dict(self._onupdate())
+        columns = [*self._given, *self._makers]
+        self._binders = [binder(each.type, dialect) for each in columns]
+        arrays = Arrays(columns, dialect)
         if "JSON" in arrays.casts:
             raise UnplannableError("documents of the type json cannot be compared")
         key = Shape("tuples", tuple(c.key for c in mapper.primary_key), _types(mapper.primary_key))
-        self.plan = Plan(sa.text(self._sql(arrays)), arrays.parameters, key, dialect)
+        self.plan = Plan(self._statement(arrays.parts), arrays.parameters, key, dialect)
         name = dialect.identifier_preparer.format_table(self.table)
         self.check = TypeCheck(name, self._given, dialect)
 
@@ -107,18 +105,13 @@ class UpdatePlan:
             DataError: A value does not fit its type.
             UnplannableError: Rows have other fields, or expressions of SQL.
         """
-        if {*map(len, rows)} != {len(self._fields)}:
-            raise UnplannableError("rows have different fields")
-        try:
-            given = [[row[field] for row in rows] for field in self._fields]
-        except KeyError:
-            raise UnplannableError("rows have different fields") from None
+        given = [*zip(*picked(rows, self._fields), strict=True)]
         if any(is_sql_type(kind) for values in given for kind in {*map(type, values)}):
             raise UnplannableError("a value is an expression of SQL")
-        made = [[make() for _ in rows] for make in self._makers]
+        made = [[make() for _ in rows] for make in self._makers.values()]
         try:
             return [
-                values if bind is None else [*map(bind, values)]
+                [*values] if bind is None else [*map(bind, values)]
                 for bind, values in zip(self._binders, (*given, *made), strict=True)
             ]
         except Exception as error:
@@ -144,41 +137,31 @@ class UpdatePlan:
         if names & set(_unique_names(self.table)):
             raise UnplannableError("a unique column is set")
 
-    def _onupdate(self) -> Iterator[Column[Any]]:
-        """Give the columns that each update sets, and keep what makes their values."""
+    def _onupdate(self) -> Iterator[tuple[Column[Any], Callable[[], Any]]]:
+        """Give the columns that each update sets, and what makes their values."""
         for column in self.table.c:
             onupdate: Any = column.onupdate
             is_given = column in self._given or column is self._mapper.version_id_col
             if onupdate is None or is_given:
                 continue
             if onupdate.is_scalar:
-                self._makers.append(partial(_given, onupdate.arg))
+                yield column, partial(getattr, onupdate, "arg")
             elif onupdate.is_callable and takes_nothing(onupdate.arg):
-                self._makers.append(onupdate.arg.__wrapped__)
+                yield column, onupdate.arg.__wrapped__
             else:
                 raise UnplannableError("an update sets an expression of SQL")
-            yield column
 
-    def _sql(self, arrays: Arrays) -> str:
-        preparer, mapper = self._dialect.identifier_preparer, self._mapper
-        places = {column: f"r.c{place}" for place, column in enumerate((*self._given, *self._made))}
-        names = {column: _escaped(preparer.format_column(column)) for column in self.table.c}
-        values = {column: places[column] for column in (*self._set, *self._made)}
-        conditions = [f"t.{names[c]} = {places[c]}" for c in self._given if self._is_condition(c)]
-        changes = [f"t.{names[c]} IS DISTINCT FROM {places[c]}" for c in self._set]
-        conditions.append(f"({' OR '.join(changes)})")
+    def _statement(self, parts: Mapping[Column[Any], Any]) -> Any:
+        mapper, version = self._mapper, self._mapper.version_id_col
+        where = [column == parts[column] for column in self._given if self._is_condition(column)]
+        where.append(sa.or_(*(column.is_distinct_from(parts[column]) for column in self._set)))
         if is_soft_delete(mapper.class_):
-            deleted_at = mapper.column_attrs["deleted_at"].columns[0]
-            conditions.append(f"t.{names[deleted_at]} IS NULL")
-        if mapper.version_id_col is not None:
-            values[mapper.version_id_col] = f"t.{names[mapper.version_id_col]} + 1"
-        assignments = ", ".join(f"{names[column]} = {value}" for column, value in values.items())
-        key = ", ".join(f"t.{names[column]}" for column in mapper.primary_key)
-        table = _escaped(preparer.format_table(self.table))
-        return (  # of names alone
-            f"UPDATE {table} AS t SET {assignments} FROM {arrays.sql} "  # noqa: S608
-            f"WHERE {' AND '.join(conditions)} RETURNING {key}"
-        )
+            where.append(mapper.column_attrs["deleted_at"].columns[0].is_(None))
+        values = {column: parts[column] for column in (*self._set, *self._makers)}
+        if version is not None:
+            values[version] = version + sa.literal_column("1")
+        update = sa.update(self.table).values(values).where(*where)
+        return update.returning(*mapper.primary_key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,8 +203,8 @@ class UpsertPlan:
         self.table = mapper.local_table
         self._records = Records(mapper, fields, "nothing", dialect)
         arrays = Arrays(self._records.columns, dialect)
-        chosen = sa.text(f"SELECT * FROM {arrays.sql}").columns()  # noqa: S608  names alone
-        names = [column.key for column in self._records.columns]
+        names = [column.key for column in arrays.parts]
+        chosen = sa.select(*arrays.parts.values())
         dialects = import_module("sqlalchemy.dialects.postgresql")
         insert = dialects.insert(self.table).from_select(names, chosen, include_defaults=False)
         self._new = insert.excluded
@@ -238,10 +221,10 @@ class UpsertPlan:
         )
         if limits:
             statement = statement.returning(sa.literal_column("1", sa.Integer()))
-        own = [*_bound(*(value for value in given.values() if is_sql(value)), *limits)]
-        self._constants = [each.effective_value for each in own]
-        sets = (Given(None, f"{SET}{name}") for name in self._made)
-        parameters = [*arrays.parameters, *sets, *own]
+        own = Form()
+        own.add([*(value for value in given.values() if is_sql(value)), *limits])
+        self._constants = own.values
+        parameters = [*arrays.parameters, *bound.values(), *own.parameters]
         self.plan = Plan(statement, parameters, Shape("tuples", (), ()), dialect)
         name = dialect.identifier_preparer.format_table(self.table)
         self.check = TypeCheck(name, self._records.columns, dialect)
@@ -260,24 +243,8 @@ class UpsertPlan:
         return [*map(list, zip(*records, strict=True)), *sets, *self._constants]
 
 
-class Unnesting:
-    """
-    Writes rows of a model, within one call and its transaction.
-
-    Args:
-        plans: Of the session.
-        mapper: Of the model.
-    """
-
-    def __init__(self, plans: SessionPlans, mapper: Mapper[Any]) -> None:
-        self._plans = plans
-        self._mapper = mapper
-
-    @classmethod
-    def begin(cls, session: AsyncSession, model: type[Any]) -> Unnesting | None:
-        """Give what writes in a session; None if SQLAlchemy has to."""
-        plans = plans_for_many(session, model)
-        return None if plans is None else cls(plans, sa.inspect(model))
+class Unnesting(ManyRows):
+    """Writes rows from arrays."""
 
     async def update(self, rows: Sequence[Mapping[str, Any]]) -> list[Key]:
         """
@@ -325,30 +292,13 @@ class Unnesting:
 
     async def _run(self, plan: UpdatePlan | UpsertPlan, values: Sequence[Any]) -> list[Any]:
         if not plan.check.is_done:
-            await self._plans.check(plan.check, plan.plan.sql, plan.table)
+            await self._plans.send(plan.check, plan.plan.sql, writes=plan.table, is_told=False)
         return await self._plans.results(plan.plan, values, writes=plan.table)
 
 
 def _column(mapper: Any, field: str) -> Column[Any]:
     (column,) = mapper.column_attrs[field].columns
     return column  # type: ignore[no-any-return]
-
-
-def _given(value: Any) -> Any:
-    return value
-
-
-def _bound(*expressions: Any) -> Iterator[Any]:
-    """Find the parameters that expressions have of their own."""
-    for expression in expressions:
-        for part in visitors.iterate(_element_of(expression)):
-            if isinstance(part, sa.BindParameter):
-                yield part
-
-
-def _element_of(expression: Any) -> Any:
-    element = getattr(expression, "__clause_element__", None)
-    return expression if element is None else element()
 
 
 def _types(columns: Sequence[Column[Any]]) -> tuple[Any, ...]:
@@ -372,8 +322,3 @@ def _unique_names(table: Any) -> Iterator[str]:
         if index.unique:
             is_plain = all(isinstance(each, sa.Column) for each in index.expressions)
             yield from (c.name for c in (index.columns if is_plain else table.c))
-
-
-def _escaped(name: str) -> str:
-    """Write a name so that text() sees no parameter in it."""
-    return name.replace(":", "\\:")

@@ -13,7 +13,7 @@ from andamios.plans.transactions import reading, sees_one_moment
 from andamios.queries.loading import tree_of
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Callable, Sequence
 
     import sqlalchemy as sa
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from andamios.plans.forms import Form
     from andamios.plans.plan import Plan
     from andamios.plans.streaming import Finish
-    from andamios.plans.transactions import Transaction
     from andamios.queries.spec import QuerySpec
 
 __all__ = ["filled", "finish_of", "tree_in", "with_joined"]
@@ -79,15 +78,9 @@ def finish_of(plans: Plans, spec: QuerySpec) -> Finish | None:
     if plans.executor.dialect.name in {"mysql", "mariadb"} and not tree.is_one_statement:
         raise UnplannableError("one result is under way on a connection at a time")
 
-    graphs: list[Graph] = []  # one for all parts, in which an object is met again while it lives
-
-    def finish(answer: list[Any], transaction: Transaction) -> Awaitable[list[Any]]:
-        if not graphs:
-            known = weakref.WeakValueDictionary
-            graphs.append(_graph_of(plans, spec, tree, run=transaction.run, known=known))
-        return graphs[0].fill(answer)
-
-    return finish
+    # One graph for all parts, in which an object is met again while it lives.
+    known = weakref.WeakValueDictionary
+    return lambda transaction: _graph_of(plans, spec, tree, run=transaction.run, known=known).fill
 
 
 def _graph_of(

@@ -666,7 +666,7 @@ async def test_update_many(engine: AndamiosEngine, batch: int) -> None:
             return await GenericRepository[model](engine).update_many(rows(), batch=batch)
 
         sent = await both(engine, ask, case, fill)
-        is_short = any(" FROM unnest(" in sql for sql in sent)
+        is_short = any("FROM unnest(" in sql for sql in sent)
         is_bound = "number" not in case and "tone" not in case  # or refused before it is sent
         if engine.backend == "postgresql" and is_bound:
             assert (case, is_short) == (case, is_tried and case != "every column")
@@ -685,7 +685,7 @@ async def test_upsert_many(engine: AndamiosEngine, batch: int) -> None:
 
         sent = await both(engine, ask, case, fill)
         if engine.backend == "postgresql" and "document" not in case:
-            assert (case, is_tried) == (case, any(" FROM unnest(" in sql for sql in sent))
+            assert (case, is_tried) == (case, any("FROM unnest(" in sql for sql in sent))
 
 
 async def test_writes_inside_a_session(engine: AndamiosEngine) -> None:
@@ -709,7 +709,7 @@ async def test_writes_inside_a_session(engine: AndamiosEngine) -> None:
     sent = await both(engine, ask, "", fill)
 
     if engine.backend == "postgresql":
-        assert 4 == sum(" FROM unnest(" in sql for sql in sent), sent
+        assert 4 == sum("FROM unnest(" in sql for sql in sent), sent
 
 
 @pytest.fixture
