@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.orm import RelationshipDirection, aliased
 from sqlalchemy.sql import operators, visitors
 
-from andamios.plans.builders import Shape
+from andamios.plans.builders import Shape, objects_shape
 from andamios.plans.objects import load_obstacle
 
 if TYPE_CHECKING:
@@ -118,14 +118,7 @@ class Part:
     @property
     def shape(self) -> Shape:
         """How they are built; those that are joined may be missing, or the same in many rows."""
-        attributes = list(self.mapper.column_attrs)
-        return Shape(
-            "objects",
-            tuple(attribute.key for attribute in attributes),
-            tuple(attribute.columns[0].type for attribute in attributes),
-            mapper=self.mapper,
-            is_shared=self.branch is not None,
-        )
+        return objects_shape(self.mapper, is_shared=self.branch is not None)
 
 
 @lru_cache

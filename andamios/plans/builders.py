@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy.orm import Mapper
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["Kind", "Shape", "a_dict", "builder"]
+__all__ = ["NOTHING", "Kind", "Shape", "a_dict", "builder", "objects_shape"]
 
 Kind = Literal["objects", "members", "dicts", "rows", "tuples", "scalars"]
 """
@@ -54,6 +54,15 @@ class Shape:
     aliases: tuple[tuple[Any, ...], ...] = ()
     is_shared: bool = False
     parts: tuple[Shape, ...] = ()
+
+
+NOTHING = Shape("tuples", (), ())
+
+
+def objects_shape(mapper: Any, kind: Kind = "objects", *, is_shared: bool = False) -> Shape:
+    """Give the shape of rows that have all columns of a mapper, in its order."""
+    types = {each.key: each.columns[0].type for each in mapper.column_attrs}
+    return Shape(kind, tuple(types), tuple(types.values()), mapper, is_shared=is_shared)
 
 
 def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:

@@ -64,7 +64,7 @@ class CopyPlan:
         self.table = table
         self.name = preparer.format_table(table)
         self.records = Records(mapper, fields, kept, dialect)
-        self.check = TypeCheck(self.name, self.records.columns, dialect)
+        self.check = TypeCheck(table, self.records.columns, dialect)
         names = ", ".join(map(preparer.format_column, self.records.columns))
         self.sql = f"COPY {self.name} ({names}) FROM STDIN"
         self._columns = [str(column.name) for column in self.records.columns]

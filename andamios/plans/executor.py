@@ -14,7 +14,6 @@ from sqlalchemy import exc
 from sqlalchemy.pool import ConnectionPoolEntry
 from sqlalchemy.util.concurrency import greenlet_spawn
 
-from andamios.core.connection import ready_pool
 from andamios.core.facts import CommitStarted
 from andamios.core.guard import translating
 from andamios.core.listening import (
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from andamios.core.engine import AndamiosEngine
-    from andamios.core.facts import Outcome
     from andamios.plans.drivers import Answer, Driver
 
     Writes = Table | Literal[True] | None
@@ -52,9 +50,9 @@ class Executor:
     """
 
     def __init__(self, engine: AndamiosEngine) -> None:
-        self._sync_engine: Any = engine.async_engine.sync_engine
-        self._hooks = engine.hooks
-        self.dialect = self._sync_engine.dialect
+        self.engine: Any = engine.async_engine.sync_engine
+        self.hooks = engine.hooks
+        self.dialect = self.engine.dialect
         self.driver = driver_of(self.dialect)
         # What was found for reads and for writes, as long as the same listen.
         self._known: list[tuple[tuple[int, ...], str | None] | None] = [None, None]
@@ -63,39 +61,21 @@ class Executor:
         """Say what is in the way of every statement of the engine, or of its writes."""
         if is_every_statement_seen():
             return "somebody wants to see every statement of this block"
-        if writes and self._hooks.has_listeners(CommitStarted):
+        if writes and self.hooks.has_listeners(CommitStarted):
             return "somebody wants to know of each COMMIT before it is sent"
-        listeners = statement_listeners(self._sync_engine)
+        listeners = statement_listeners(self.engine)
         known = self._known[writes]
         if known is None or known[0] != listeners:
             known = self._known[writes] = listeners, self._find_obstacle(writes=writes)
         return known[1]
 
     def _find_obstacle(self, *, writes: bool) -> str | None:
-        engine = self._sync_engine
+        engine = self.engine
         if not isinstance(engine.pool, LivePool):
             return f"the pool is a {type(engine.pool).__name__}"
         if (name := stranger_to_statements(engine, writes=writes)) is not None:
             return f"somebody listens to {name}"
         return next(_lasting_obstacles(self.driver, engine), None)
-
-    def connects_without_io(self) -> bool:
-        """Whether a session could take a connection and begin without waiting for anything."""
-        return ready_pool(self._sync_engine) is not None
-
-    def is_pool_ours(self) -> bool:
-        """Whether nobody else wants to see connections that are taken and returned."""
-        return is_pool_ours(self._sync_engine)
-
-    def finished(
-        self, sql: str, began: float, *, rows: int | None = None, error: str | None = None
-    ) -> None:
-        """Tell of a statement that was sent inside a transaction, and how many rows it wrote."""
-        self._hooks.finished_within(sql, began, rows=rows, error=error)
-
-    def ended(self, began: float, outcome: Outcome) -> None:
-        """Tell of a transaction that was begun on a connection of :meth:`connect`."""
-        self._hooks.ended(began, outcome)
 
     async def run(self, sql: str, values: Sequence[Any], *, writes: Writes = None) -> Answer:
         """
@@ -112,8 +92,8 @@ class Executor:
         """
         assert self.driver is not None
         send = self.driver.read if writes is None else self.driver.write
-        pool: LivePool = self._sync_engine.pool
-        lent = pool.lend() or await self._wait_lent(pool) if self.is_pool_ours() else None
+        pool: LivePool = self.engine.pool
+        lent = pool.lend() or await self._wait_lent(pool) if is_pool_ours(self.engine) else None
         connection: Any = await self.connect() if lent is None else lent
         began = time.perf_counter()
         try:
@@ -125,12 +105,12 @@ class Executor:
                 answer = await send(connection, sql, values)
         except BaseException as error:
             raised = await self.failed(connection, error, sql, writes)
-            self._hooks.finished_alone(sql, began, error=type(raised).__name__)
+            self.hooks.finished_alone(sql, began, error=type(raised).__name__)
             if raised is error:
                 raise
             raise raised from error
-        if self._hooks.are_heard:
-            self._hooks.finished_alone(sql, began, rows=answer[1] if writes is not None else None)
+        if self.hooks.are_heard:
+            self.hooks.finished_alone(sql, began, rows=answer[1] if writes is not None else None)
         if lent is not None and pool.has_room():
             pool.take_back(lent)
         else:
@@ -144,7 +124,7 @@ class Executor:
     async def connect(self) -> Any:
         """Take a connection out of the pool, in SQLAlchemy's wrapper."""
         with translating():
-            return await greenlet_spawn(self._sync_engine.raw_connection)
+            return await greenlet_spawn(self.engine.raw_connection)
 
     async def failed(
         self, connection: Any, error: BaseException, sql: str, writes: Writes = None
@@ -155,7 +135,7 @@ class Executor:
         Returns:
             The error to raise.
         """
-        pool = self._sync_engine.pool
+        pool = self.engine.pool
         if isinstance(error, GeneratorExit):  # nobody runs this any longer, and nothing can wait
             _give_up(pool, connection, error)
             return error

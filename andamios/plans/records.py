@@ -18,7 +18,7 @@ from andamios.plans.builders import a_dict
 from andamios.plans.forms import UnplannableError
 from andamios.plans.plan import binding, refusal
 from andamios.plans.states import has_late_state, names_of, new_state
-from andamios.plans.writes import is_made, takes_nothing
+from andamios.plans.writes import is_made, maker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -187,9 +187,7 @@ class Records:
         default: Any = column.default
         if default.is_scalar:
             return self._named("default", default.arg)
-        if default.is_callable and takes_nothing(default.arg):
-            return self._named("default", default.arg.__wrapped__) + "()"
-        raise UnplannableError("a default looks at the row, or is an expression of SQL")
+        return self._named("default", maker_of(default)) + "()"
 
     def _named(self, kind: str, thing: Any) -> str:
         name = f"{kind}{len(self._names)}"

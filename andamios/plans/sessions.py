@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.orm.attributes import instance_state
 
+from andamios.core.connection import ready_pool
 from andamios.core.hooks import STARTED
 from andamios.core.session import AsyncSession, Session, engine_of, in_use
 from andamios.models.soft_delete import is_soft_delete
@@ -148,7 +149,9 @@ class SessionPlans:
                 await self._session.run_sync(_fail, connection, error, sql, sent)
                 raise
             if is_told:
-                executor.finished(sql, began, rows=answer[1] if writes is not None else None)
+                executor.hooks.finished_within(
+                    sql, began, rows=answer[1] if writes is not None else None
+                )
             return answer
 
     async def _connection(self) -> Any:
@@ -156,7 +159,7 @@ class SessionPlans:
         sync, executor = self._sync, self.executor
         is_here = sync.in_transaction() and sync._transaction._connections  # noqa: SLF001
         # A savepoint is sent with its first statement.
-        if is_here or (not sync.in_nested_transaction() and executor.connects_without_io()):
+        if is_here or (not sync.in_nested_transaction() and ready_pool(executor.engine)):
             connection: Any = sync.connection()
         else:
             connection = (await self._session.connection()).sync_connection

@@ -96,7 +96,7 @@ class TypeCheck:
     Sees that columns have the types that the model says.
 
     Args:
-        table: The name, quoted where it has to be.
+        table: The table.
         columns: Columns of it.
         dialect: Whose types.
 
@@ -104,10 +104,11 @@ class TypeCheck:
         UnplannableError: SQLAlchemy does something of its own with a value.
     """
 
-    def __init__(self, table: str, columns: Sequence[Column[Any]], dialect: Dialect) -> None:
-        name = dialect.identifier_preparer.format_column
-        self._table, self._columns = table, columns
-        self._read = f"SELECT {', '.join(map(name, columns))} FROM {table}"  # noqa: S608  names alone
+    def __init__(self, table: Any, columns: Sequence[Column[Any]], dialect: Dialect) -> None:
+        preparer = dialect.identifier_preparer
+        self._table, self._columns = preparer.format_table(table), columns
+        names = ", ".join(map(preparer.format_column, columns))
+        self._read = f"SELECT {names} FROM {self._table}"  # noqa: S608  names alone
         casts = (f"NULL::{cast_of(column.type, dialect)}" for column in columns)
         self._meant = f"SELECT {', '.join(casts)}"
         self._agreed: list[int] | None = None

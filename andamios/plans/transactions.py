@@ -68,13 +68,13 @@ class Transaction:
         def tell() -> None:
             nonlocal is_told
             if not is_told:
-                self._executor.finished(sql, began)
+                self._executor.hooks.finished_within(sql, began)
             is_told = True
 
         try:
             yield tell
         except Exception as error:
-            self._executor.finished(sql, began, error=type(error).__name__)
+            self._executor.hooks.finished_within(sql, began, error=type(error).__name__)
             if driver.is_outdated(adapted(self.connection, error)) and not self.has_given:
                 raise UnplannableError("tables have changed since it was prepared") from error
             raise
@@ -112,7 +112,7 @@ async def reading(executor: Executor) -> AsyncIterator[Transaction]:
     finally:
         if executor.dialect.name == "sqlite":
             writer_of(executor.dialect).end(connection)
-        executor.ended(began, outcome)
+        executor.hooks.ended(began, outcome)
 
 
 async def _begin(executor: Executor, connection: Any) -> None:

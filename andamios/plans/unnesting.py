@@ -8,14 +8,13 @@ those, or an INSERT of them, takes a tenth of the time that a statement for each
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from andamios.models.soft_delete import is_soft_delete
-from andamios.plans.builders import Shape
+from andamios.plans.builders import NOTHING, Shape
 from andamios.plans.copying import ManyRows
 from andamios.plans.forms import Form, UnplannableError
 from andamios.plans.lists import Listed
@@ -23,7 +22,7 @@ from andamios.plans.objects import set_obstacle
 from andamios.plans.plan import Plan, refusal
 from andamios.plans.records import Records, binder, is_sql_type, picked
 from andamios.plans.tables import TypeCheck, cast_of
-from andamios.plans.writes import is_sql, takes_nothing
+from andamios.plans.writes import is_sql, maker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -94,8 +93,7 @@ class UpdatePlan:
             raise UnplannableError("documents of the type json cannot be compared")
         key = Shape("tuples", tuple(c.key for c in mapper.primary_key), _types(mapper.primary_key))
         self.plan = Plan(self._statement(arrays.parts), arrays.parameters, key, dialect)
-        name = dialect.identifier_preparer.format_table(self.table)
-        self.check = TypeCheck(name, self._given, dialect)
+        self.check = TypeCheck(self.table, self._given, dialect)
 
     def bind(self, rows: Sequence[Mapping[str, Any]]) -> list[list[Any]]:
         """
@@ -142,14 +140,8 @@ class UpdatePlan:
         for column in self.table.c:
             onupdate: Any = column.onupdate
             is_given = column in self._given or column is self._mapper.version_id_col
-            if onupdate is None or is_given:
-                continue
-            if onupdate.is_scalar:
-                yield column, partial(getattr, onupdate, "arg")
-            elif onupdate.is_callable and takes_nothing(onupdate.arg):
-                yield column, onupdate.arg.__wrapped__
-            else:
-                raise UnplannableError("an update sets an expression of SQL")
+            if onupdate is not None and not is_given:
+                yield column, maker_of(onupdate)
 
     def _statement(self, parts: Mapping[Column[Any], Any]) -> Any:
         mapper, version = self._mapper, self._mapper.version_id_col
@@ -225,9 +217,8 @@ class UpsertPlan:
         own.add([*(value for value in given.values() if is_sql(value)), *limits])
         self._constants = own.values
         parameters = [*arrays.parameters, *bound.values(), *own.parameters]
-        self.plan = Plan(statement, parameters, Shape("tuples", (), ()), dialect)
-        name = dialect.identifier_preparer.format_table(self.table)
-        self.check = TypeCheck(name, self._records.columns, dialect)
+        self.plan = Plan(statement, parameters, NOTHING, dialect)
+        self.check = TypeCheck(self.table, self._records.columns, dialect)
 
     def bind(self, rows: Sequence[Mapping[str, Any]], conflict: Conflict) -> list[Any]:
         """

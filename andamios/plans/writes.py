@@ -11,6 +11,7 @@ from __future__ import annotations
 import inspect as python_inspect
 import weakref
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -19,12 +20,12 @@ from sqlalchemy.orm import RelationshipDirection
 from andamios.models.history import history_table
 from andamios.models.hooks import has_hooks
 from andamios.models.soft_delete import is_soft_delete
-from andamios.plans.builders import Shape
+from andamios.plans.builders import NOTHING, Shape
 from andamios.plans.forms import Form, Given, UnplannableError
 from andamios.plans.objects import write_obstacle
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy.orm import Mapper
 
@@ -37,7 +38,7 @@ __all__ = [
     "is_made",
     "is_sql",
     "made_by",
-    "takes_nothing",
+    "maker_of",
     "update",
 ]
 
@@ -66,7 +67,7 @@ async def insert(plans: Plans, entity: Any) -> None:
     plan = plans.plan(form, lambda: _insert(mapper, values, filled if returns else ()))
     if returns:
         rows = await plans.results(plan, form.values, writes=mapper.local_table)
-        made = dict(zip((column.key for column in filled), rows[0], strict=True)) if filled else {}
+        made = dict(zip((column.key for column in filled), rows[0], strict=True))
     else:
         if any(not column.primary_key for column in filled):
             raise UnplannableError("the database computes a default, which it does not return")
@@ -235,15 +236,20 @@ def _require_columns_only(mapper: Any, held: Mapping[str, Any]) -> None:
 
 
 def made_by(default: Any) -> Any:
-    """Make a default; one that looks at the row or is SQL is left to SQLAlchemy."""
+    """Make a default."""
+    return default.arg if default.is_scalar else maker_of(default)()
+
+
+def maker_of(default: Any) -> Callable[[], Any]:
+    """Give what makes a default; one that looks at the row or is SQL is left to SQLAlchemy."""
     if default.is_scalar:
-        return default.arg
-    if default.is_callable and takes_nothing(default.arg):
-        return default.arg(None)
+        return partial(getattr, default, "arg")
+    if default.is_callable and _takes_nothing(default.arg):
+        return default.arg.__wrapped__  # type: ignore[no-any-return]
     raise UnplannableError("a default looks at the row, or is an expression of SQL")
 
 
-def takes_nothing(function: Any) -> bool:
+def _takes_nothing(function: Any) -> bool:
     """Whether a column's default is a function without parameters."""
     # SQLAlchemy wraps a function without parameters in one that takes the context.
     wrapped = getattr(function, "__wrapped__", None)
@@ -298,7 +304,7 @@ def _at_key(mapper: Any, statement: Any, where: Mapping[str, Any]) -> tuple[Any,
     table = mapper.local_table
     for key, parameter in _bound(table, where, KEY).items():
         statement = statement.where(table.c[key] == parameter)
-    return statement, Shape("tuples", (), ())
+    return statement, NOTHING
 
 
 def _leading(mapper: Any) -> list[Any]:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from andamios.plans.streaming import Finish
     from andamios.queries.spec import QuerySpec
 
-__all__ = ["filled", "finish_of", "tree_in", "with_joined"]
+__all__ = ["filled", "finish_of", "tree_in", "visible", "with_joined"]
 
 
 def tree_in(spec: QuerySpec) -> Tree | None:
@@ -36,12 +36,10 @@ def tree_in(spec: QuerySpec) -> Tree | None:
     return tree if isinstance(tree, Tree) else None
 
 
-def with_joined(
-    spec: QuerySpec, statement: sa.Select[Any], tree: Tree
-) -> tuple[sa.Select[Any], Shape]:
+def with_joined(statement: sa.Select[Any], tree: Tree) -> tuple[sa.Select[Any], Shape]:
     """Join what is joined to the statement that finds the objects."""
     parts = parts_of(tree.mapper, tree.branches)
-    return _visible(spec, joined(statement, parts), shape_of(parts))
+    return joined(statement, parts), shape_of(parts)
 
 
 async def filled(
@@ -93,13 +91,13 @@ def _graph_of(
 ) -> Graph:
     async def ask(form: Form, build: Build) -> list[Any]:
         form.key.append(spec.includes_deleted)
-        plan = plans.plan(form, lambda: _visible(spec, *build()))
+        plan = plans.plan(form, lambda: visible(spec, *build()))
         return await plans.results(plan, form.values, run=run)
 
     return Graph(tree, plans.executor.dialect.name, ask, known=known)
 
 
-def _visible(
+def visible(
     spec: QuerySpec, statement: sa.Select[Any], shape: Shape
 ) -> tuple[sa.Select[Any], Shape]:
     """Hide rows that are marked as deleted, unless the query shows them."""

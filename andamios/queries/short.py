@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from andamios.core.engine import AndamiosEngine
 from andamios.errors import ConnectionFailedError
-from andamios.models.soft_delete import only_unmarked
-from andamios.plans.builders import Kind, Shape
+from andamios.plans.builders import Kind, Shape, objects_shape
 from andamios.plans.cache import plans_of
 from andamios.plans.forms import Form, Given, UnplannableError
 from andamios.plans.objects import load_obstacle, session_obstacle
@@ -23,7 +22,7 @@ from andamios.plans.sessions import SessionPlans, plans_in
 from andamios.plans.streaming import parts_of_result
 from andamios.queries.comparisons import Comparison
 from andamios.queries.compose import counted, executed, found, is_written
-from andamios.queries.eager import filled, finish_of, tree_in, with_joined
+from andamios.queries.eager import filled, finish_of, tree_in, visible, with_joined
 from andamios.queries.fields import element_of, key_attributes, loaded_columns, mapper_of
 from andamios.queries.loading import tree_of
 from andamios.queries.scope import given_session
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     Compose = Callable[[QuerySpec, str], sa.Select[Any]]
 
-__all__ = ["QueryPath", "ShortReader", "obstacle", "path_of", "reader_for", "reader_of_objects"]
+__all__ = ["QueryPath", "ShortReader", "path_of", "reader_for", "reader_of_objects"]
 
 
 SLICE = "andamios_"
@@ -81,25 +80,14 @@ def reader_of_objects(bind: Bind, model: type[Any]) -> ShortReader | None:
 
 def path_of(bind: Bind, spec: QuerySpec) -> QueryPath:
     """Say which way a query takes."""
-    reason = obstacle(bind, spec)
-    return QueryPath(is_short=reason is None, reason=reason)
-
-
-def obstacle(bind: Bind, spec: QuerySpec) -> str | None:
-    """
-    Say why a query cannot take the short way.
-
-    Returns:
-        The reason, to be read behind "since"; None if nothing is in the way.
-    """
     found = _reader(bind, spec)
     if isinstance(found, str):
-        return found
+        return QueryPath(is_short=False, reason=found)
     try:
         found.plan(spec)
     except UnplannableError as error:
-        return str(error)
-    return None
+        return QueryPath(is_short=False, reason=str(error))
+    return QueryPath(is_short=True)
 
 
 def _reader(bind: Bind, spec: QuerySpec) -> ShortReader | str:
@@ -141,14 +129,11 @@ class ShortReader:
 
     async def results(self, spec: QuerySpec) -> list[Any]:
         """Give everything that a query finds, objects or rows."""
-        if spec.gives_rows:
-            return await self._find(spec, "rows", executed)
+        form, plan = self.plan(spec)
         tree = tree_in(spec)
         if tree is None or isinstance(self._plans, SessionPlans):
-            return await self._find(spec, self._objects, _flat)
-        form, plan = self._planned(spec, self._objects, _flat)
-        work = partial(filled, self._plans, spec, tree, plan, form.values)
-        return await self._twice(work)
+            return await self._run(plan, form.values)
+        return await self._twice(partial(filled, self._plans, spec, tree, plan, form.values))
 
     def parts(self, spec: QuerySpec, batch: int) -> AsyncGenerator[list[Any], None]:
         """
@@ -167,8 +152,7 @@ class ShortReader:
         if any(isinstance(item, type) for item in spec.columns):
             raise UnplannableError("rows of several parts may hold the same object")
         finish = finish_of(plans, spec)
-        kind, compose = ("rows", executed) if spec.gives_rows else (self._objects, _flat)
-        form, plan = self._planned(spec, cast("Kind", kind), compose)
+        form, plan = self.plan(spec)
         return parts_of_result(plans, plan, form.values, batch, finish=finish)
 
     async def get(self, model: type[Any], key: tuple[Any, ...]) -> Any:
@@ -182,11 +166,11 @@ class ShortReader:
         return results[0] if results else None
 
     def _planned_by_key(self, model: type[Any], key: tuple[Any, ...]) -> Plan:
-        form, plans, kind = Form(model, self._objects), self._plans, self._objects
-        form.parameters = _equalities(model, key)
+        form, pairs = Form(model, self._objects), zip(key_attributes(model), key, strict=True)
+        form.parameters = [Comparison(attribute, "eq", part) for attribute, part in pairs]
         form.key += [part for part in key if isinstance(part, bool)]  # written into the SQL
         spec = QuerySpec(model, where=tuple(form.parameters))
-        return plans.plan(form, lambda: _planned(spec, kind, _flat, plans, form))
+        return self._plan_of(form, spec, self._objects, _flat)
 
     async def dicts(self, spec: QuerySpec) -> list[Any]:
         """Give what a query finds as dicts."""
@@ -217,26 +201,24 @@ class ShortReader:
                 raise
         return await work()
 
-    def plan(self, spec: QuerySpec) -> None:
+    def plan(self, spec: QuerySpec) -> tuple[Form, Plan]:
         """
-        Make the plan of what a query finds.
+        Give the form and the plan of what a query finds.
 
         Raises:
             UnplannableError: There can be none.
         """
         if spec.gives_rows:
-            self._planned(spec, "rows", executed)
-        else:
-            self._planned(spec, self._objects, _flat)
+            return self._planned(spec, "rows", executed)
+        return self._planned(spec, self._objects, _flat)
 
     def _planned(self, spec: QuerySpec, kind: Kind, compose: Compose) -> tuple[Form, Plan]:
-        form, plans = _form(spec, kind, compose), self._plans
-        return form, plans.plan(form, lambda: _planned(spec, kind, compose, plans, form))
+        form = _form(spec, kind, compose)
+        return form, self._plan_of(form, spec, kind, compose)
 
-
-def _equalities(model: type[Any], key: tuple[Any, ...]) -> list[Comparison]:
-    pairs = zip(key_attributes(model), key, strict=True)
-    return [Comparison(attribute, "eq", part) for attribute, part in pairs]
+    def _plan_of(self, form: Form, spec: QuerySpec, kind: Kind, compose: Compose) -> Plan:
+        plans = self._plans
+        return plans.plan(form, lambda: visible(spec, *_planned(spec, kind, compose, plans, form)))
 
 
 def _flat(spec: QuerySpec, dialect: str) -> sa.Select[Any]:
@@ -281,15 +263,12 @@ def _planned(
     statement = compose(spec, str(plans.executor.dialect.name))
     if kind == "objects" and (tree := tree_in(spec)) is not None:
         _require_once(spec, statement)
-        return with_joined(spec, statement, tree)
-    if not spec.includes_deleted:
-        statement = statement.options(only_unmarked)
-    columns = statement.selected_columns
-    types = tuple(column.type for column in columns)
+        return with_joined(statement, tree)
     if kind in {"objects", "members"}:
         _require_once(spec, statement)
-        names = tuple(column.key for column in loaded_columns(spec.model))
-        return statement, Shape(kind, names, types, mapper=mapper_of(spec.model))
+        return statement, objects_shape(mapper_of(spec.model), kind)
+    columns = statement.selected_columns
+    types = tuple(column.type for column in columns)
     aliases = _aliases(spec, columns) if kind != "scalars" and spec.gives_rows else ()
     return statement, Shape(kind, tuple(columns.keys()), types, aliases=aliases)
 
@@ -303,22 +282,18 @@ def _rows_with_objects(
     parts, flat = [], []
     may_multiply = any(join.may_multiply for join in spec.joins)
     for item in spec.columns:
-        columns = loaded_columns(item) if isinstance(item, type) else [element_of(item)]
-        types = tuple(column.type for column in columns)
-        names = tuple(column.key for column in columns)
         if not isinstance(item, type):
-            parts.append(Shape("scalars", names, types))
+            flat.append(element_of(item))
+            parts.append(Shape("scalars", (flat[-1].key,), (flat[-1].type,)))
         elif (reason := load_obstacle(item)) is not None:
             raise UnplannableError(reason)
         else:
             is_shared = item is not spec.model or may_multiply
-            parts.append(Shape("objects", names, types, mapper_of(item), is_shared=is_shared))
-        flat.extend(columns)
+            parts.append(objects_shape(mapper_of(item), is_shared=is_shared))
+            flat += loaded_columns(item)
     statement = compose(spec.but(columns=tuple(flat)), str(plans.executor.dialect.name))
     if spec.model in spec.columns and not may_multiply:
         _require_once(spec, statement)
-    if not spec.includes_deleted:
-        statement = statement.options(only_unmarked)
     names = tuple(
         item.__name__ if isinstance(item, type) else element_of(item).key for item in spec.columns
     )

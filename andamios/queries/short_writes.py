@@ -15,7 +15,7 @@ from sqlalchemy.sql import visitors
 
 from andamios.models.history import history_table
 from andamios.models.soft_delete import is_soft_delete
-from andamios.plans.builders import Shape
+from andamios.plans.builders import NOTHING
 from andamios.plans.cache import plans_of
 from andamios.plans.forms import Form, Given, UnplannableError
 from andamios.plans.objects import session_obstacle
@@ -29,12 +29,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from andamios.core.engine import AndamiosEngine
+    from andamios.plans.builders import Shape
     from andamios.plans.cache import Plans
     from andamios.queries.spec import QuerySpec
 
 __all__ = ["delete_alone", "update_alone"]
-
-NOTHING = Shape("tuples", (), ())
 
 
 async def update_alone(engine: AndamiosEngine, spec: QuerySpec, values: Mapping[Any, Any]) -> int:
