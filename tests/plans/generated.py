@@ -35,7 +35,7 @@ from tests.plans.portraits import answer_of, deep_portrait, difference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.plans.corpus import Ask
+    from tests.plans.cases import Ask
 
 __all__ = ["Trial", "models"]
 

@@ -10,11 +10,13 @@ from sqlalchemy import MetaData
 from andamios import AndamiosEngine
 from andamios.core.listening import all_statements_seen
 from harness.conformance.models import CONFORMANCE_METADATA
+from tests.plans.cases import Case
 from tests.plans.changes import CHANGES
-from tests.plans.corpus import READS, Case, fill, read_cases
+from tests.plans.corpus import READS, read_cases
 from tests.plans.counting import ran
 from tests.plans.models import PlansBase
 from tests.plans.portraits import answer_of, deep_portrait, difference, portrait, rough_portrait
+from tests.plans.rows import fill
 
 
 @pytest.fixture(scope="session")
