@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-__all__ = ["POOL", "Getter", "System", "Values"]
+__all__ = ["POOL", "Getter", "System", "Values", "in_tasks"]
 
 POOL = 20
 """Connections that each pool may open, so that all systems load the server alike."""
@@ -100,3 +101,12 @@ class System(Protocol):
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
         """Run a task for each list of keys, which gets its rows one after the other."""
+
+
+async def in_tasks(get: Callable[[int], Awaitable[Any]], keys: list[list[int]]) -> int:
+    """Run a task for each list of keys, which gets its rows one after the other; count them."""
+
+    async def task(own: list[int]) -> int:
+        return len([await get(key) for key in own])
+
+    return sum(await asyncio.gather(*map(task, keys)))

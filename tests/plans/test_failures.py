@@ -19,6 +19,7 @@ from andamios import (
     GenericRepository,
     PoolTimeoutError,
 )
+from andamios.core import ping
 from andamios.core.facts import (
     CommitStarted,
     ConnectionReturned,
@@ -27,7 +28,6 @@ from andamios.core.facts import (
     TransactionEnded,
 )
 from andamios.core.listening import all_statements_seen, listen, stop
-from andamios.core.ping import is_trusted
 from harness.faults import Moment
 from harness.fixtures.faults import FaultProxyMaker
 from tests.core.server import Server, eventually, other_connections
@@ -167,7 +167,7 @@ async def _delete(engine: AndamiosEngine) -> None:
 WORKS = [_get, _list, _create, _update, _delete]
 
 
-@pytest.mark.parametrize("pool", ["warm", "cold", "overflowing", "crowded"])
+@pytest.mark.parametrize("pool", ["warm", "cold", "overflowing", "crowded", "written to"])
 @pytest.mark.parametrize("work", WORKS)
 async def test_cancelled_at_every_await(
     engine: AndamiosEngine,
@@ -178,14 +178,15 @@ async def test_cancelled_at_every_await(
 ) -> None:
     """Wherever a call is struck, no connection stays out, and the next call works."""
     await keep(engine)
-    sizes = {"overflowing": (1, 5), "crowded": (1, 0)}.get(pool, (2, 1))
+    sizes = {"overflowing": (1, 5), "crowded": (1, 0), "written to": (3, 1)}.get(pool, (2, 1))
+    crowd = {"overflowing": _none, "crowded": _none, "written to": _touch}.get(pool)
     tried = make_engine(pool_size=sizes[0], max_overflow=sizes[1], pool_timeout=5)
     for at in range(1, 100):
         if pool == "cold":
             await tried.close()
         else:
             await Notes(tried).count()
-        struck = await _strike(tried, work, at, crowd=pool in {"crowded", "overflowing"})
+        struck = await _strike(tried, work, at, crowd)
         assert await eventually(lambda: is_whole(tried, server)), f"struck at {at}"
         await _restore(engine)
         assert await Notes(tried).exists({"word": "kept"})
@@ -197,17 +198,17 @@ async def test_cancelled_at_every_await(
     ]
 
 
-async def _strike(engine: AndamiosEngine, work: Work, at: int, *, crowd: bool) -> Struck:
+async def _strike(engine: AndamiosEngine, work: Work, at: int, crowd: Work | None) -> Struck:
+    """Strike work that others were before, whom that must not concern."""
     struck = Struck(work(engine), at)
 
     async def run() -> None:
         await struck
 
-    others = [asyncio.create_task(_none(engine)) for _ in range(3 if crowd else 0)]
-    task = asyncio.create_task(run())
-    done = await asyncio.gather(task, *others, return_exceptions=True)
-    assert [[]] * len(others) == done[1:]
-    assert isinstance(done[0], asyncio.CancelledError | None), done[0]
+    tasks = [asyncio.create_task(crowd(engine)) for _ in range(3)] if crowd is not None else []
+    *others, end = await asyncio.gather(*tasks, asyncio.create_task(run()), return_exceptions=True)
+    assert [[]] * len(tasks) == others
+    assert isinstance(end, asyncio.CancelledError | None), end
     return struck
 
 
@@ -215,10 +216,44 @@ async def _none(engine: AndamiosEngine) -> list[PlansNote]:
     return await Notes(engine).list({"word": "nobody's"})
 
 
+async def _touch(engine: AndamiosEngine) -> list[PlansNote]:
+    """Write, though nothing changes."""
+    await Notes(engine).query().filter(PlansNote.word == "nobody's").update({"size": 1})
+    return []
+
+
 async def _restore(engine: AndamiosEngine) -> None:
     await Notes(engine).delete_where({"word": "struck"})
     if not await Notes(engine).exists({"word": "kept"}):
         await keep(engine)
+
+
+@pytest.mark.parametrize("handed", ["a connection", "leave to open one"])
+@pytest.mark.parametrize("work", WORKS)
+async def test_cancelled_when_its_turn_comes(
+    make_engine: Callable[..., AndamiosEngine], work: Work, handed: str
+) -> None:
+    """Who is struck in the moment in which it is handed something passes that on."""
+    engine = make_engine(pool_size=1, max_overflow=0)
+    await keep(engine)
+    pool: Any = engine.async_engine.sync_engine.pool
+    lent = pool.lend()
+    task = asyncio.create_task(work(engine))
+    await asyncio.sleep(0)
+    assert (1, 1) == (engine.connections.stats().in_use, engine.connections.stats().waiting)
+    if handed == "a connection":
+        pool.take_back(lent)
+    else:
+        pool.resize(2, 0)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    if handed != "a connection":
+        assert 1 == engine.connections.stats().in_use
+        pool.take_back(lent)
+    assert [[], []] == await asyncio.gather(_none(engine), _none(engine))
+    stats = engine.connections.stats()
+    assert (0, 0) == (stats.in_use, stats.waiting)
 
 
 # -- cut off
@@ -258,15 +293,18 @@ async def end(engine: AndamiosEngine, kind: str, *, waiting: bool = False) -> in
 
 
 @pytest.mark.parametrize("work", WORKS)
-async def test_ended_while_idle(engine: AndamiosEngine, kind: str, work: Work) -> None:
+async def test_ended_while_idle(
+    engine: AndamiosEngine, kind: str, work: Work, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nobody notices, not even who writes: what is seen to be closed is not used."""
+    monkeypatch.setattr(ping, "IDLE_BEFORE_PING", 60)  # so that nobody asks whether it works
     await keep(engine)
     await asyncio.gather(*(_none(engine) for _ in range(3)))
     assert 3 <= await end(engine, kind)
 
     async def is_seen() -> bool:
         pool: Any = engine.async_engine.sync_engine.pool
-        return not any(map(is_trusted, pool._idle))  # noqa: SLF001
+        return not any(map(ping.is_trusted, pool._idle))  # noqa: SLF001
 
     assert await eventually(is_seen)
     with ran() as seen:

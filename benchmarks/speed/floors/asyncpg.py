@@ -7,22 +7,15 @@ many tasks uses asyncpg's own pool.
 
 from __future__ import annotations
 
-import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 import orjson
 
-from benchmarks.speed.schema import (
-    CHILD_COLUMNS,
-    COLUMNS,
-    DATA,
-    BenchChild,
-    BenchRow,
-    child_values,
-    row_values,
-)
-from benchmarks.speed.system import POOL
+from benchmarks.speed.schema import CHILD_COLUMNS, COLUMNS, DATA, child_values, row_values
+from benchmarks.speed.sql import ALL, ARRAYS, CHILD, ROW, SET_EXCLUDED, joined
+from benchmarks.speed.system import POOL, in_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -31,17 +24,12 @@ if TYPE_CHECKING:
 
 __all__ = ["FLOOR", "AsyncpgFloor"]
 
-ROW, CHILD = BenchRow.__tablename__, BenchChild.__tablename__
-ALL = f"SELECT {', '.join(COLUMNS)} FROM {ROW}"
 BY_KEY = f"{ALL} WHERE id = $1"
 INSERT = (
     f"INSERT INTO {ROW} ({', '.join(DATA)}) "
     f"VALUES ({', '.join(f'${place}' for place in range(1, len(DATA) + 1))}) RETURNING id"
 )
-JOIN = (
-    f"SELECT {', '.join(f'c.{name}' for name in CHILD_COLUMNS)}, r.name AS row_name "
-    f"FROM {CHILD} c JOIN {ROW} r ON r.id = c.row_id WHERE c.id >= $1 ORDER BY c.id LIMIT $2"
-)
+JOIN = joined("$1", "$2")
 CHILDREN = (
     f"SELECT {', '.join(CHILD_COLUMNS)} FROM {CHILD} WHERE row_id = ANY($1::bigint[]) ORDER BY id"
 )
@@ -49,13 +37,9 @@ UPDATE = (
     f"UPDATE {ROW} AS r SET visits = n.visits, note = n.note "
     "FROM unnest($1::bigint[], $2::bigint[], $3::text[]) AS n(id, visits, note) WHERE r.id = n.id"
 )
-ARRAYS = ("text", "text", "text", "bigint", "bigint", "float8", "bool", "timestamptz", "numeric")
-ARRAYS += ("text", "jsonb")
 UPSERT = (
     f"INSERT INTO {ROW} ({', '.join(DATA)}) SELECT * FROM unnest("
-    f"{', '.join(f'${place}::{kind}[]' for place, kind in enumerate(ARRAYS, 1))}) "
-    "ON CONFLICT (email) DO UPDATE SET "
-    f"{', '.join(f'{name} = excluded.{name}' for name in DATA if name != 'email')}"
+    f"{', '.join(f'${place}::{kind}[]' for place, kind in enumerate(ARRAYS, 1))}) {SET_EXCLUDED}"
 )
 FACTS = ("fsync", "synchronous_commit", "full_page_writes", "max_wal_size", "shared_buffers")
 
@@ -151,12 +135,7 @@ class AsyncpgFloor:
             self._pool = await asyncpg.create_pool(
                 self._url, min_size=POOL, max_size=POOL, init=_read_json
             )
-        pool = self._pool
-
-        async def task(own: list[int]) -> int:
-            return len([await pool.fetchrow(BY_KEY, key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(partial(self._pool.fetchrow, BY_KEY), keys)
 
     async def fill(self, rows: int) -> None:
         keys = range(1, rows + 1)

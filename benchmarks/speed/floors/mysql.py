@@ -8,22 +8,14 @@ What runs in many tasks uses the driver's own pool.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import make_url
 
-from benchmarks.speed.schema import (
-    CHILD_COLUMNS,
-    COLUMNS,
-    DATA,
-    BenchChild,
-    BenchRow,
-    child_values,
-    row_values,
-)
-from benchmarks.speed.system import POOL
+from benchmarks.speed.schema import CHILD_COLUMNS, COLUMNS, DATA, child_values, row_values
+from benchmarks.speed.sql import ALL, CHILD, ROW, joined
+from benchmarks.speed.system import POOL, in_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
@@ -33,13 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["MySQLFloor"]
 
 BATCH = 1000
-ROW, CHILD = BenchRow.__tablename__, BenchChild.__tablename__
-ALL = f"SELECT {', '.join(COLUMNS)} FROM {ROW}"
 BY_KEY = f"{ALL} WHERE id = %s"
-JOIN = (
-    f"SELECT {', '.join(f'c.{name}' for name in CHILD_COLUMNS)}, r.name AS row_name "
-    f"FROM {CHILD} c JOIN {ROW} r ON r.id = c.row_id WHERE c.id >= %s ORDER BY c.id LIMIT %s"
-)
+JOIN = joined("%s", "%s")
 FACTS = ("innodb_flush_log_at_trx_commit", "innodb_doublewrite", "log_bin")
 FACTS += ("innodb_buffer_pool_size",)
 
@@ -177,11 +164,7 @@ class MySQLFloor:
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
         if self._pool is None:
             self._pool = await self._driver.create_pool(minsize=POOL, maxsize=POOL, **self._address)
-
-        async def task(own: list[int]) -> int:
-            return len([await self._get_from_pool(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self._get_from_pool, keys)
 
     async def _get_from_pool(self, key: int) -> Any:
         async with self._pool.acquire() as connection, connection.cursor() as cursor:

@@ -16,15 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy.engine import make_url
 
-from benchmarks.speed.schema import (
-    CHILD_COLUMNS,
-    COLUMNS,
-    DATA,
-    BenchChild,
-    BenchRow,
-    child_values,
-    row_values,
-)
+from benchmarks.speed.schema import CHILD_COLUMNS, COLUMNS, DATA, child_values, row_values
+from benchmarks.speed.sql import ALL, CHILD, ROW, SET_EXCLUDED, joined
+from benchmarks.speed.system import in_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Sequence
@@ -33,19 +27,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FLOOR", "SQLiteFloor"]
 
-ROW, CHILD = BenchRow.__tablename__, BenchChild.__tablename__
-ALL = f"SELECT {', '.join(COLUMNS)} FROM {ROW}"
 BY_KEY = f"{ALL} WHERE id = ?"
 INSERT = f"INSERT INTO {ROW} ({', '.join(DATA)}) VALUES ({', '.join('?' * len(DATA))})"
-JOIN = (
-    f"SELECT {', '.join(f'c.{name}' for name in CHILD_COLUMNS)}, r.name AS row_name "
-    f"FROM {CHILD} c JOIN {ROW} r ON r.id = c.row_id WHERE c.id >= ? ORDER BY c.id LIMIT ?"
-)
+JOIN = joined("?", "?")
 UPDATE = f"UPDATE {ROW} SET visits = ?, note = ? WHERE id = ?"
-UPSERT = (
-    f"{INSERT} ON CONFLICT (email) DO UPDATE SET "
-    f"{', '.join(f'{name} = excluded.{name}' for name in DATA if name != 'email')}"
-)
+UPSERT = f"{INSERT} {SET_EXCLUDED}"
 
 
 class SQLiteFloor:
@@ -148,10 +134,7 @@ class SQLiteFloor:
                 yield row
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self.get(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self.get, keys)
 
     async def fill(self, rows: int) -> None:
         keys = range(1, rows + 1)

@@ -8,7 +8,6 @@ updated by ``repository.update``, which reads it first.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from advanced_alchemy.repository import SQLAlchemyAsyncRepository
 from sqlalchemy.ext.asyncio import AsyncAttrs, async_sessionmaker
 from sqlalchemy.orm import Mapped, relationship
 
+from benchmarks.speed.system import in_tasks
 from benchmarks.speed.systems.sqlalchemy_engine import make_engine
 from benchmarks.speed.systems.sqlalchemy_models import ChildColumns, RowColumns
 
@@ -137,10 +137,7 @@ class AdvancedAlchemy:
             await repository.upsert_many(entities, match_fields=["email"])
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self.get(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self.get, keys)
 
 
 SYSTEM = AdvancedAlchemy

@@ -8,13 +8,12 @@ uses asyncmy, as the floor does.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from andamios import AndamiosEngine, GenericRepository
 from benchmarks.speed.schema import BenchChild, BenchRow
-from benchmarks.speed.system import POOL
+from benchmarks.speed.system import POOL, in_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -108,10 +107,7 @@ class Andamios:
                 yield row
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self._rows.get_by_id(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self._rows.get_by_id, keys)
 
 
 class _Session:

@@ -9,7 +9,6 @@ threads of one event loop are one, so that tasks wait for each other.
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 import django
@@ -20,6 +19,7 @@ from django.db.models import F
 from sqlalchemy.engine import make_url
 
 from benchmarks.speed.schema import COLUMNS, DATA
+from benchmarks.speed.system import in_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Sequence
@@ -138,10 +138,7 @@ class DjangoSystem:
             yield row
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self.get(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self.get, keys)
 
 
 def _use(database: dict[str, Any]) -> None:

@@ -9,7 +9,6 @@ SQLite, where it opens a connection for each query.
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from piccolo.engine.postgres import PostgresEngine
 
 from benchmarks.speed.schema import DATA
-from benchmarks.speed.system import POOL
+from benchmarks.speed.system import POOL, in_tasks
 from benchmarks.speed.systems.piccolo_models import PiccoloChild, PiccoloRow
 
 if TYPE_CHECKING:
@@ -133,10 +132,7 @@ class Piccolo:
                     yield row
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self.get(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self.get, keys)
 
 
 def _objects() -> Any:

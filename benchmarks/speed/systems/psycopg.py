@@ -7,7 +7,6 @@ fifth time, jsonb by orjson, many rows by COPY, updated and upserted from arrays
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +16,8 @@ from psycopg.types.json import Jsonb, set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool
 
 from benchmarks.speed.schema import CHILD_COLUMNS, COLUMNS, DATA
-from benchmarks.speed.system import POOL
+from benchmarks.speed.sql import ALL, ARRAYS, CHILD, ROW, SET_EXCLUDED, joined
+from benchmarks.speed.system import POOL, in_tasks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -28,29 +28,19 @@ if TYPE_CHECKING:
 
 __all__ = ["SYSTEM", "Psycopg"]
 
-ALL = f"SELECT {', '.join(COLUMNS)} FROM bench_row"
 BY_KEY = f"{ALL} WHERE id = %s"
 INSERT = (
-    f"INSERT INTO bench_row ({', '.join(DATA)}) VALUES ({', '.join(['%s'] * len(DATA))}) "
-    "RETURNING id"
+    f"INSERT INTO {ROW} ({', '.join(DATA)}) VALUES ({', '.join(['%s'] * len(DATA))}) RETURNING id"
 )
-JOIN = (
-    f"SELECT {', '.join(f'c.{name}' for name in CHILD_COLUMNS)}, r.name AS row_name "
-    "FROM bench_child c JOIN bench_row r ON r.id = c.row_id WHERE c.id >= %s "
-    "ORDER BY c.id LIMIT %s"
-)
-CHILDREN = f"SELECT {', '.join(CHILD_COLUMNS)} FROM bench_child WHERE row_id = ANY(%s) ORDER BY id"
+JOIN = joined("%s", "%s")
+CHILDREN = f"SELECT {', '.join(CHILD_COLUMNS)} FROM {CHILD} WHERE row_id = ANY(%s) ORDER BY id"
 UPDATE = (
-    "UPDATE bench_row AS r SET visits = n.visits, note = n.note "
+    f"UPDATE {ROW} AS r SET visits = n.visits, note = n.note "
     "FROM unnest(%s::bigint[], %s::bigint[], %s::text[]) AS n(id, visits, note) WHERE r.id = n.id"
 )
-ARRAYS = ("text", "text", "text", "bigint", "bigint", "float8", "bool", "timestamptz", "numeric")
-ARRAYS += ("text", "jsonb")
 UPSERT = (
-    f"INSERT INTO bench_row ({', '.join(DATA)}) "
-    f"SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in ARRAYS)}) "
-    "ON CONFLICT (email) DO UPDATE SET "
-    f"{', '.join(f'{name} = excluded.{name}' for name in DATA if name != 'email')}"
+    f"INSERT INTO {ROW} ({', '.join(DATA)}) "
+    f"SELECT * FROM unnest({', '.join(f'%s::{kind}[]' for kind in ARRAYS)}) {SET_EXCLUDED}"
 )
 
 
@@ -117,17 +107,17 @@ class Psycopg:
         return [*families.values()]
 
     async def count(self, first: int, last: int) -> int:
-        sql = "SELECT count(*) AS n FROM bench_row WHERE id BETWEEN %s AND %s"
+        sql = f"SELECT count(*) AS n FROM {ROW} WHERE id BETWEEN %s AND %s"
         return (await self._one(sql, first, last))["n"]
 
     async def insert(self, values: Values) -> Any:
         return (await self._one(INSERT, *_bound(values)))["id"]
 
     async def update(self, key: int, visits: int) -> Any:
-        await self._write("UPDATE bench_row SET visits = %s WHERE id = %s", visits, key)
+        await self._write(f"UPDATE {ROW} SET visits = %s WHERE id = %s", visits, key)
 
     async def delete(self, key: int) -> Any:
-        await self._write("DELETE FROM bench_row WHERE id = %s", key)
+        await self._write(f"DELETE FROM {ROW} WHERE id = %s", key)
 
     async def change(self, key: int, visits: int) -> Any:
         if await self.get(key) is not None:
@@ -137,9 +127,7 @@ class Psycopg:
         await self._copy(DATA, map(_bound, rows))
 
     async def bulk_keys(self, rows: list[Values]) -> Sequence[int]:
-        sql = (
-            "SELECT nextval(pg_get_serial_sequence('bench_row', 'id')) FROM generate_series(1, %s)"
-        )
+        sql = f"SELECT nextval(pg_get_serial_sequence('{ROW}', 'id')) FROM generate_series(1, %s)"
         async with self._pool.connection() as connection:
             cursor = connection.cursor(row_factory=scalar_row)
             keys = await (await cursor.execute(sql, (len(rows),))).fetchall()
@@ -148,7 +136,7 @@ class Psycopg:
         return keys
 
     async def _copy(self, columns: tuple[str, ...], rows: Any) -> None:
-        sql = f"COPY bench_row ({', '.join(columns)}) FROM STDIN"
+        sql = f"COPY {ROW} ({', '.join(columns)}) FROM STDIN"
         async with (
             self._pool.connection() as connection,
             connection.cursor() as cursor,
@@ -176,10 +164,7 @@ class Psycopg:
                 yield row
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self.get(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self.get, keys)
 
 
 class _Session:

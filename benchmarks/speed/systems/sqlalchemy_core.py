@@ -8,12 +8,12 @@ with a list; updates of many rows are ``executemany`` with ``bindparam``.
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, delete, func, insert, select, update
 
+from benchmarks.speed.system import in_tasks
 from benchmarks.speed.systems.sqlalchemy_engine import make_engine
 from benchmarks.speed.systems.sqlalchemy_models import Child, Row
 from benchmarks.speed.systems.upserts import upsert
@@ -142,10 +142,7 @@ class SQLAlchemyCore:
                 yield row
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self.get(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self.get, keys)
 
 
 class _Session:

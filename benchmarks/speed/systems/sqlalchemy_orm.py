@@ -10,7 +10,6 @@ without a note would go in separate statements (7 times slower), and keys and ob
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +17,7 @@ from sqlalchemy import delete, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncSession, async_sessionmaker
 from sqlalchemy.orm import selectinload
 
+from benchmarks.speed.system import in_tasks
 from benchmarks.speed.systems.sqlalchemy_engine import make_engine
 from benchmarks.speed.systems.sqlalchemy_models import Child, Row
 from benchmarks.speed.systems.upserts import upsert
@@ -147,10 +147,7 @@ class SQLAlchemyORM:
                 yield row
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self.get(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self.get, keys)
 
 
 class _Session:

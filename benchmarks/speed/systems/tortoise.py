@@ -8,7 +8,6 @@ of a bulk insert, which Tortoise does not fill, and iterating, where it reads al
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from tortoise.expressions import F
 from tortoise.transactions import in_transaction
 
 from benchmarks.speed.schema import COLUMNS, DATA
-from benchmarks.speed.system import POOL
+from benchmarks.speed.system import POOL, in_tasks
 from benchmarks.speed.systems import tortoise_models
 from benchmarks.speed.systems.tortoise_models import TortoiseChild, TortoiseRow
 
@@ -107,10 +106,7 @@ class TortoiseSystem:
         await TortoiseRow.bulk_create(entities, on_conflict=["email"], update_fields=changed)
 
     async def get_concurrently(self, keys: list[list[int]]) -> Any:
-        async def task(own: list[int]) -> int:
-            return len([await self.get(key) for key in own])
-
-        return sum(await asyncio.gather(*map(task, keys)))
+        return await in_tasks(self.get, keys)
 
 
 def _config(url: str) -> dict[str, Any]:
