@@ -83,17 +83,6 @@ async def test_the_same_both_ways(
     assert await rough_portrait(kin, long) == await rough_portrait(kin, short)
 
 
-@pytest.fixture
-def refuse_the_long_way(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Fail where a query gives up the short way."""
-
-    def refused(*_: Any) -> None:
-        pytest.fail("It took the long way")
-
-    monkeypatch.setattr("andamios.queries.builder.read", refused)
-    return monkeypatch
-
-
 @pytest.mark.parametrize("strategy", ["selectin", "joined"])
 @pytest.mark.parametrize(
     "load", [KinPerson.team, KinPerson.boss, KinPerson.badge, KinNote.person, KinNote.writer]

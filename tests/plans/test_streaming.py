@@ -43,17 +43,6 @@ async def kin(engine: AndamiosEngine) -> AndamiosEngine:
     return engine
 
 
-@pytest.fixture
-def refuse_the_long_way(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Fail where a stream gives up the short way."""
-
-    def refused(*_: Any) -> None:
-        pytest.fail("It took the long way")
-
-    monkeypatch.setattr("andamios.queries.streaming.read_scope", refused)
-    return monkeypatch
-
-
 def _queries(engine: AndamiosEngine) -> dict[str, QueryBuilder[Any]]:
     persons = QueryBuilder(KinPerson, engine).order_by("name", "id")
     return {
