@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy.engine import result_tuple
 
-from andamios.plans.states import has_late_state, names_of, new_state
+from andamios.plans.states import has_late_state, names_of, state_maker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from sqlalchemy.engine import Dialect
     from sqlalchemy.orm import Mapper
     from sqlalchemy.types import TypeEngine
 
-__all__ = ["NOTHING", "Kind", "Shape", "a_dict", "builder", "objects_shape"]
+__all__ = ["NOTHING", "Kind", "Shape", "a_dict", "builder", "objects_shape", "steps_of_object"]
 
 Kind = Literal["objects", "members", "dicts", "rows", "tuples", "scalars"]
 """
@@ -85,10 +85,12 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
     values, names = _converted(shape, codes, dialect)
     columns = ", ".join(f"c{index}" for index in range(len(shape.names)))
     if shape.kind == "objects":
-        source = _objects(shape, values, names, columns)
+        steps = steps_of_object(shape.mapper, dict(zip(shape.names, values, strict=True)), names)
+        lines = ["found = []", "add = found.append", f"for {columns}, in rows:"]
+        lines += [*(f"    {step}" for step in steps), "    add(entity)", "return found"]
     else:
-        made = _made(shape, values, names)
-        source = f"def build(rows):\n    return [{made} for {columns}, in rows]\n"
+        lines = [f"return [{_made(shape, values, names)} for {columns}, in rows]"]
+    source = "\n    ".join(["def build(rows):", *lines])
     exec(compile(source, "<andamios plan>", "exec"), names)  # noqa: S102  our own source
     return names["build"]
 
@@ -167,20 +169,18 @@ def _made(shape: Shape, values: list[str], names: dict[str, Any]) -> str:
     return row
 
 
-def _objects(shape: Shape, values: list[str], names: dict[str, Any], columns: str) -> str:
-    """Write the function that makes objects, which belong to no session."""
-    mapper: Any = shape.mapper
-    names |= {"model": mapper.class_, "new": mapper.class_.__new__}
-    names |= {"mapper": mapper, "new_state": new_state}
-    is_late = has_late_state(mapper.class_)
-    return f"""
-def build(rows):
-    found = []
-    add = found.append
-    for {columns}, in rows:
-        entity = new(model)
-        entity.__dict__ = {a_dict(zip(shape.names, values, strict=True))}
-        {"" if is_late else "new_state(mapper, entity)"}
-        add(entity)
-    return found
-"""
+def steps_of_object(mapper: Any, values: Mapping[str, str], names: dict[str, Any]) -> list[str]:
+    """
+    Write the steps that make an ``entity``, which belongs to no session.
+
+    Args:
+        mapper: Of the object.
+        values: Expressions by attribute.
+        names: Those that the steps use are put here.
+    """
+    model = mapper.class_
+    names |= {"model": model, "new": model.__new__, "make_state": state_maker(mapper)}
+    steps = ["entity = new(model)", f"entity.__dict__ = {a_dict(values.items())}"]
+    if not has_late_state(model) or values.keys() < names_of(mapper)[0]:
+        steps.append("make_state(entity)")
+    return steps

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Table
 
     from andamios.core.engine import AndamiosEngine
-    from andamios.plans.drivers import Answer, Driver
+    from andamios.plans.drivers import Answer
 
     Writes = Table | Literal[True] | None
 
@@ -66,16 +66,21 @@ class Executor:
         listeners = statement_listeners(self.engine)
         known = self._known[writes]
         if known is None or known[0] != listeners:
-            known = self._known[writes] = listeners, self._find_obstacle(writes=writes)
+            known = self._known[writes] = listeners, next(self._obstacles(writes=writes), None)
         return known[1]
 
-    def _find_obstacle(self, *, writes: bool) -> str | None:
-        engine = self.engine
+    def _obstacles(self, *, writes: bool) -> Iterator[str]:
+        engine, dialect = self.engine, self.dialect
         if not isinstance(engine.pool, LivePool):
-            return f"the pool is a {type(engine.pool).__name__}"
+            yield f"the pool is a {type(engine.pool).__name__}"
         if (name := stranger_to_statements(engine, writes=writes)) is not None:
-            return f"somebody listens to {name}"
-        return next(_lasting_obstacles(self.driver, engine), None)
+            yield f"somebody listens to {name}"
+        if self.driver is None:
+            yield f"the driver {dialect.driver} is not known to the short way"
+        if engine.get_execution_options():
+            yield "the engine has execution options"
+        if dialect._on_connect_isolation_level not in {None, "AUTOCOMMIT"}:  # noqa: SLF001
+            yield "the engine has an isolation level"
 
     async def run(self, sql: str, values: Sequence[Any], *, writes: Writes = None) -> Answer:
         """
@@ -182,16 +187,6 @@ def _give_up(pool: LivePool, connection: Any, error: BaseException) -> None:
     connection.invalidate(error)
     if isinstance(connection, ConnectionPoolEntry):
         pool.take_back(connection)
-
-
-def _lasting_obstacles(driver: Driver | None, engine: Any) -> Iterator[str]:
-    dialect = engine.dialect
-    if driver is None:
-        yield f"the driver {dialect.driver} is not known to the short way"
-    if engine.get_execution_options():
-        yield "the engine has execution options"
-    if dialect._on_connect_isolation_level not in {None, "AUTOCOMMIT"}:  # noqa: SLF001
-        yield "the engine has an isolation level"
 
 
 def adapted(connection: Any, error: Exception) -> Exception:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Literal
 from sqlalchemy import ClauseElement
 
 from andamios.core.strict import AS_IT_IS
-from andamios.plans.builders import a_dict
+from andamios.plans.builders import a_dict, steps_of_object
 from andamios.plans.forms import UnplannableError
 from andamios.plans.plan import binding, refusal
-from andamios.plans.states import has_late_state, names_of, new_state
+from andamios.plans.states import names_of
 from andamios.plans.writes import is_made, maker_of
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Records:
     ) -> None:
         self._mapper, self._fields, self._kept, self._dialect = mapper, fields, kept, dialect
         self._is_mixed = isinstance(fields, frozenset)
-        self._names: dict[str, Any] = {"mapper": mapper, "new_state": new_state}
+        self._names: dict[str, Any] = {}
         self._values: dict[Column[Any], str] = {}
         self._changed: set[Column[Any]] = set()
         self._filled: list[str] = []
@@ -146,8 +146,10 @@ class Records:
             if column in self._values:
                 continue
             if column is self._mapper.version_id_col:
-                self._require_counted()
-                yield f"d{index} = version(None)"
+                generator = self._mapper.version_id_generator
+                if not callable(generator):
+                    raise UnplannableError("the database counts versions")
+                yield f"d{index} = {self._named('version', generator)}(None)"
             elif column.default is not None:
                 yield f"d{index} = {self._made_by(column)}"
             else:
@@ -176,11 +178,6 @@ class Records:
     @property
     def _attributes(self) -> dict[Column[Any], str]:
         return {item.columns[0]: item.key for item in self._mapper.column_attrs}
-
-    def _require_counted(self) -> None:
-        self._names["version"] = self._mapper.version_id_generator
-        if not callable(self._mapper.version_id_generator):
-            raise UnplannableError("the database counts versions")
 
     def _made_by(self, column: Column[Any]) -> str:
         """Name what makes the default of a column."""
@@ -225,25 +222,20 @@ class Records:
 
     def _keep(self) -> Iterator[str]:
         """Give the steps that make what is kept."""
-        mapper, model = self._mapper, self._mapper.class_
         values = {
             name: self._values[column]
             for column, name in self._attributes.items()
             if self._values.get(column, "None") != "None"
         }
-        columns, key = names_of(mapper)
         if self._kept == "keys":
+            key = names_of(self._mapper)[1]
             parts = ", ".join(values[name] for name in key)
             yield f"keep({parts})" if len(key) == 1 else f"keep(({parts}))"
         elif self._kept == "changes":
             changed = {self._attributes.get(column) for column in self._changed}
             yield f"keep({a_dict((name, v) for name, v in values.items() if name in changed)})"
         elif self._kept == "entities":
-            self._names |= {"model": model, "new": model.__new__}
-            yield "entity = new(model)"
-            yield f"entity.__dict__ = {a_dict(values.items())}"
-            if not has_late_state(model) or values.keys() < columns:
-                yield "new_state(mapper, entity)"
+            yield from steps_of_object(self._mapper, values, self._names)
             yield "keep(entity)"
 
 

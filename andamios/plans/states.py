@@ -24,7 +24,7 @@ from andamios.models.base import BaseModel
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["STATE", "has_late_state", "names_of", "new_state", "state_maker"]
+__all__ = ["STATE", "has_late_state", "names_of", "state_maker"]
 
 STATE = "_sa_instance_state"
 """Where SQLAlchemy keeps the state of an object."""
@@ -34,13 +34,8 @@ _names: weakref.WeakKeyDictionary[type[Any], tuple[frozenset[str], tuple[str, ..
 )
 
 
-def new_state(mapper: Any, entity: object) -> Any:
-    """Make the state of an object that was loaded and belongs to no session."""
-    return state_maker(mapper)(entity)
-
-
 def state_maker(mapper: Any) -> Callable[[object], Any]:
-    """Give what makes the states of many such objects."""
+    """Give what makes the states of objects that were loaded and belong to no session."""
     manager, identity, keys = mapper.class_manager, mapper.base_mapper.class_, names_of(mapper)[1]
     construct = manager._state_constructor  # noqa: SLF001
 
@@ -72,7 +67,7 @@ class LateState:
         if values:
             mapper = inspect(model, raiseerr=False)
             if mapper is not None and values.keys() >= names_of(mapper)[0]:
-                return new_state(mapper, entity)
+                return state_maker(mapper)(entity)
         raise AttributeError(STATE)
 
 

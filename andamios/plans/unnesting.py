@@ -61,8 +61,9 @@ class Arrays:
         self.parameters = [
             sa.bindparam(f"p{place}", type_=Listed(cast)) for place, cast in enumerate(casts)
         ]
-        parts = [sa.column(f"c{place}", each.type) for place, each in enumerate(columns)]
-        rows = sa.func.unnest(*self.parameters).table_valued(*parts).render_derived()
+        names = (f"c{place}" for place in range(len(columns)))
+        # Without types, so that values are compared by the database, and not as a type has it.
+        rows = sa.func.unnest(*self.parameters).table_valued(*names).render_derived()
         self.parts: dict[Column[Any], Any] = dict(zip(columns, rows.c, strict=True))
 
 
@@ -91,7 +92,8 @@ class UpdatePlan:
         arrays = Arrays(columns, dialect)
         if "JSON" in arrays.casts:
             raise UnplannableError("documents of the type json cannot be compared")
-        key = Shape("tuples", tuple(c.key for c in mapper.primary_key), _types(mapper.primary_key))
+        names, types = zip(*((each.key, each.type) for each in mapper.primary_key), strict=True)
+        key = Shape("tuples", names, types)
         self.plan = Plan(self._statement(arrays.parts), arrays.parameters, key, dialect)
         self.check = TypeCheck(self.table, self._given, dialect)
 
@@ -145,8 +147,8 @@ class UpdatePlan:
 
     def _statement(self, parts: Mapping[Column[Any], Any]) -> Any:
         mapper, version = self._mapper, self._mapper.version_id_col
-        where = [column == parts[column] for column in self._given if self._is_condition(column)]
-        where.append(sa.or_(*(column.is_distinct_from(parts[column]) for column in self._set)))
+        where = [parts[column] == column for column in self._given if self._is_condition(column)]
+        where.append(sa.or_(*(parts[column].is_distinct_from(column) for column in self._set)))
         if is_soft_delete(mapper.class_):
             where.append(mapper.column_attrs["deleted_at"].columns[0].is_(None))
         values = {column: parts[column] for column in (*self._set, *self._makers)}
@@ -290,10 +292,6 @@ class Unnesting(ManyRows):
 def _column(mapper: Any, field: str) -> Column[Any]:
     (column,) = mapper.column_attrs[field].columns
     return column  # type: ignore[no-any-return]
-
-
-def _types(columns: Sequence[Column[Any]]) -> tuple[Any, ...]:
-    return tuple(column.type for column in columns)
 
 
 def _counts(version: Column[Any], generator: Any) -> bool:
