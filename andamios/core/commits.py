@@ -16,8 +16,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import event
-
+from andamios.core.listening import listen
 from andamios.errors import (
     CommitOutcomeUnknownError,
     ConnectionFailedError,
@@ -115,8 +114,8 @@ def _refuse_after(
             raise error
         do_commit(connection)
 
-    event.listen(engine, "begin", began)
-    event.listen(engine, "handle_error", failed)
+    listen(engine, "begin", began)
+    listen(engine, "handle_error", failed)
     dialect.do_commit = commit  # type: ignore[method-assign, assignment]
 
 

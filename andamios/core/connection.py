@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -181,4 +181,7 @@ def _returns_without_io(connection: Connection, pool: LivePool) -> bool:
     """Whether a connection could go back to the pool it is from without waiting at all."""
     if connection.closed or connection.invalidated or connection.in_transaction():
         return False
-    return pool.has_room() and is_pool_ours(connection.engine)
+    driver: Any = connection.connection.driver_connection
+    # One that was begun behind SQLAlchemy's back has to be rolled back.
+    is_free = driver is not None and not driver.is_in_transaction()
+    return is_free and pool.has_room() and is_pool_ours(connection.engine)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Table, event, exc
 
 from andamios.core.commits import mark_commit_errors, name_lost_commit
+from andamios.core.listening import listen
 from andamios.core.tls import explain
 from andamios.core.translation import translate, unclassified
 from andamios.errors import AndamiosError, ConfigurationError, ConnectionFailedError
@@ -33,7 +34,7 @@ HINTS: dict[str | int | None, str] = {
 
 def translate_errors(engine: AsyncEngine) -> None:
     """Make everything that runs on this engine raise Andamios errors."""
-    event.listen(engine.sync_engine, "handle_error", _translate, retval=True)
+    listen(engine.sync_engine, "handle_error", _translate, retval=True)
     mark_commit_errors(engine.dialect)
 
     def connect(dialect: Any, _record: Any, args: Any, options: Any) -> Any:

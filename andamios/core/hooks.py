@@ -195,7 +195,7 @@ class Hooks:
 
         for name, listener in {"before": started, "after": finished}.items():
             listen(self._engine, f"{name}_cursor_execute", listener)
-        event.listen(self._engine, "handle_error", failed)
+        listen(self._engine, "handle_error", failed)
 
     def _announce_waits(self) -> None:
         pool = self._engine.pool
@@ -216,9 +216,9 @@ class Hooks:
         event.listen(self._engine, "checkin", returned)
 
     def _announce_transactions(self) -> None:
-        event.listen(self._engine, "begin", self._begin)
-        event.listen(self._engine, "commit", self._commit)
-        event.listen(self._engine, "rollback", self._rollback)
+        listen(self._engine, "begin", self._begin)
+        listen(self._engine, "commit", self._commit)
+        listen(self._engine, "rollback", self._rollback)
         dialect = self._engine.dialect
         do_commit = dialect.do_commit
 

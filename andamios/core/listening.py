@@ -35,12 +35,10 @@ __all__ = [
 POOL_EVENTS = ("checkout", "checkin", "reset")
 
 STATEMENT_EVENTS = (
-    "before_execute",
-    "after_execute",
-    "before_cursor_execute",
-    "after_cursor_execute",
+    *("before_execute", "after_execute", "before_cursor_execute", "after_cursor_execute"),
+    *("begin", "commit", "rollback"),
 )
-DRIVER_EVENTS = ("do_execute", "do_executemany", "do_execute_no_params")
+DRIVER_EVENTS = ("do_execute", "do_executemany", "do_execute_no_params", "handle_error")
 
 Misses = Literal["nothing", "writes"]
 
@@ -57,7 +55,12 @@ _seen: ContextVar[bool] = ContextVar("andamios_statements_seen", default=False)
 
 
 def listen(
-    engine: Engine, name: str, listener: Callable[..., Any], *, misses: Misses = "nothing"
+    engine: Engine,
+    name: str,
+    listener: Callable[..., Any],
+    *,
+    misses: Misses = "nothing",
+    **options: Any,
 ) -> None:
     """
     Listen to an event of an engine or its pool.
@@ -67,8 +70,9 @@ def listen(
         name: SQLAlchemy's name of it.
         listener: Called as SQLAlchemy says.
         misses: What must not take the short way: nothing of it matters, or writes do.
+        options: SQLAlchemy's.
     """
-    event.listen(engine, name, listener)
+    event.listen(engine, name, listener, **options)
     _count(engine, name, misses, 1)
 
 
@@ -109,6 +113,10 @@ def statement_listeners(engine: Engine) -> tuple[int, ...]:
         len(dispatch.after_cursor_execute),
         len(dispatch.before_execute),
         len(dispatch.after_execute),
+        len(dispatch.begin),
+        len(dispatch.commit),
+        len(dispatch.rollback),
+        len(driver.handle_error),
         len(driver.do_execute),
         len(driver.do_executemany),
         len(driver.do_execute_no_params),

@@ -15,6 +15,7 @@ from sqlalchemy.util.concurrency import await_only
 from andamios.core.commits import refuse_after_deadlocks
 from andamios.core.decimals import fit
 from andamios.core.hooks import INTERNAL
+from andamios.core.listening import listen
 from andamios.core.strict import make_strict
 
 if TYPE_CHECKING:
@@ -106,7 +107,7 @@ def prepare(engine: AsyncEngine) -> None:
             dialect.name = "mariadb"
 
     event.listen(engine.sync_engine, "connect", name_mariadb)
-    event.listen(engine.sync_engine, "begin", _begin)
+    listen(engine.sync_engine, "begin", _begin)
 
 
 def _repair_bytes() -> None:

@@ -112,9 +112,9 @@ def prepare(engine: AsyncEngine) -> None:
     give_writer(dialect, writer)
     event.listen(sync_engine, "invalidate", _interrupt)
     listen(sync_engine, "before_cursor_execute", _check_lengths)
-    event.listen(sync_engine, "begin", partial(_begin, writer))
-    event.listen(sync_engine, "commit", writer.end)
-    event.listen(sync_engine, "rollback", writer.end)
+    listen(sync_engine, "begin", partial(_begin, writer))
+    listen(sync_engine, "commit", writer.end)
+    listen(sync_engine, "rollback", writer.end)
 
 
 def _keep_memory(engine: AsyncEngine) -> None:

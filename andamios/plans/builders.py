@@ -98,6 +98,8 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
 def _joined(shape: Shape, split: Any) -> Any:
     """Make the function that puts the parts of each row into one row or dict."""
     names = shape.names
+    if shape.kind == "tuples":
+        return lambda rows: [*zip(*split(rows), strict=True)]
     if shape.kind == "dicts":
         return lambda rows: [
             dict(zip(names, parts, strict=True)) for parts in zip(*split(rows), strict=True)
@@ -112,7 +114,7 @@ def _parted(parts: Sequence[Shape], codes: Sequence[Any] | None, dialect: Dialec
     for part in parts:
         start, end = end, end + len(part.names)
         build = builder(part, None if codes is None else codes[start:end], dialect)
-        if len(parts) > 1:
+        if len(parts) > 1 or part.is_shared:
             build = _of_part(part, build, slice(start, end))
         builds.append(build)
     return lambda rows: [build(rows) for build in builds]

@@ -59,8 +59,6 @@ class CopyPlan:
 
     def __init__(self, mapper: Any, fields: Fields, kept: Kept, dialect: Any) -> None:
         preparer, table = dialect.identifier_preparer, mapper.local_table
-        if kept in {"keys", "entities"} and (reason := construct_obstacle(mapper)) is not None:
-            raise UnplannableError(reason)
         self.table = table
         self.name = preparer.format_table(table)
         self.records = Records(mapper, fields, kept, dialect)
@@ -158,6 +156,11 @@ class Copying(ManyRows):
         Raises:
             UnplannableError: SQLAlchemy has to do it; nothing was written.
         """
+        if (
+            kept in {"keys", "entities"}
+            and (reason := construct_obstacle(self._mapper)) is not None
+        ):
+            raise UnplannableError(reason)
         given: Fields = tuple(rows[0]) if fields is None else fields
         plan = self._plans.kept(
             (CopyPlan, self._mapper.class_, kept, given),
@@ -225,7 +228,7 @@ class Copying(ManyRows):
         """Let the database make what it would make for so many rows."""
         assert self._facts is not None
         made = {each: self._facts.defaults[each.name] for each in plan.records.made}
-        form = Form("made", *made.values())
+        form = Form("made", self._mapper.class_, *((each.key, sql) for each, sql in made.items()))
         form.parameters.append(Given(count, "count"))
         return await self._plans.results(self._plans.plan(form, lambda: _made(made)), [count])
 

@@ -15,7 +15,7 @@ from sqlalchemy.orm import ColumnProperty, InstrumentedAttribute
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Form", "Given", "UnplannableError"]
+__all__ = ["Form", "Given", "UnplannableError", "is_models_own"]
 
 
 class UnplannableError(Exception):
@@ -70,7 +70,7 @@ class Form:
             elif hasattr(type(item), "form"):  # asking attributes of models for one is slow
                 self.key.append(item.form)
                 self.parameters.append(item)
-            elif _is_models_own(item):
+            elif is_models_own(item):
                 self.key += (item.class_, item.key)
             else:
                 self._add_expression(item)
@@ -81,12 +81,14 @@ class Form:
         found = generate() if callable(generate) else None
         if found is None or found.params:
             raise UnplannableError("it has a part whose form cannot be told")
+        if any(each.required for each in found.bindparams):
+            raise UnplannableError("a parameter has no value")
         self.key.append(found.key)
         self.parameters.extend(found.bindparams)
 
 
-def _is_models_own(item: Any) -> bool:
+def is_models_own(item: Any) -> bool:
     """Whether something is a model's attribute as it stands there, without values of its own."""
-    is_own = type(item) is InstrumentedAttribute and item is vars(item.class_).get(item.key)
+    is_own = isinstance(item, InstrumentedAttribute) and item is vars(item.class_).get(item.key)
     prop: Any = item.property if is_own else None
     return is_own and (not isinstance(prop, ColumnProperty) or type(prop.columns[0]) is sa.Column)

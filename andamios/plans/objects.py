@@ -34,11 +34,11 @@ __all__ = [
 OURS: tuple[ModuleType, ...] = (mixins, recording, soft_delete)
 """Who listens to sessions from here; imported before anybody is counted."""
 
-READ_EVENTS = ("do_orm_execute", "loaded_as_persistent", "persistent_to_detached")
+READ_EVENTS = ("do_orm_execute", "loaded_as_persistent", "persistent_to_detached", "after_begin")
 
 WRITE_EVENTS = (
     *("before_flush", "after_flush", "after_flush_postexec", "before_attach", "after_attach"),
-    *("after_begin", "before_commit", "after_commit", "transient_to_pending"),
+    *("before_commit", "after_commit", "transient_to_pending"),
     *("pending_to_persistent", "persistent_to_deleted", "deleted_to_detached"),
 )
 
@@ -103,6 +103,9 @@ def _write_obstacles(mapper: Mapper[Any]) -> Iterator[str]:
         for attribute in mapper.column_attrs
     ):
         yield f"{name} has expressions, which the database computes"
+    for column in {*mapper.local_table.c} - {*mapper.columns}:
+        if column.default is not None or column.onupdate is not None:
+            yield f"{name} does not map {column.name}, which has a default"
 
 
 def construct_obstacle(mapper: Mapper[Any]) -> str | None:
@@ -138,9 +141,10 @@ def _obstacle_of(dispatch: Any, *, writes: bool) -> str | None:
         len(dispatch.do_orm_execute),
         len(dispatch.loaded_as_persistent),
         len(dispatch.persistent_to_detached),
+        len(dispatch.after_begin),
     ):
         return None  # nearly always
-    for name in WRITE_EVENTS if writes else READ_EVENTS:
+    for name in (*WRITE_EVENTS, "after_begin") if writes else READ_EVENTS:
         if len(getattr(dispatch, name)) != _ours[name]:
             return f"somebody listens to {name} of sessions"
     return None

@@ -57,7 +57,7 @@ class Plan:
             raise UnplannableError("it has values that are written into the SQL")
         self.sql: str = compiled.string
         self._dialect = dialect
-        self._shape = shape
+        self.shape = shape
         self._compiled = compiled if compiled.post_compile_params else None
         constants = _constants(statement, compiled, parameters)
         self._constants = [constant.effective_value for constant in constants]
@@ -107,7 +107,7 @@ class Plan:
             assert driver is not None
             codes = driver.codes(description) if description is not None else None
             if codes not in self._builders:
-                self._builders[codes] = builder(self._shape, codes, self._dialect)
+                self._builders[codes] = builder(self.shape, codes, self._dialect)
             self._build, self._description = self._builders[codes], description
         found: list[Any] = self._build(rows)
         return found
@@ -141,6 +141,8 @@ def _constants(statement: Any, compiled: Any, parameters: Sequence[Any]) -> list
     own = {parameter.key for parameter in whole.bindparams} if whole is not None else None
     if others and (own is None or any(parameter.key in own for parameter in others)):
         raise UnplannableError("it has a parameter that is not of its form")
+    if any(parameter.required or parameter.callable is not None for parameter in others):
+        raise UnplannableError("it has a parameter that is another each time")
     return others
 
 

@@ -51,6 +51,8 @@ def plans_in(session: sa_asyncio.AsyncSession, *, writes: bool = False) -> Sessi
     if engine is None or not isinstance(session, AsyncSession):
         return "the session was not opened from an AndamiosEngine"
     sync: Any = session.sync_session
+    if session.binds:
+        return "the session has binds of its own"
     if type(sync) is not Session or not sync.is_active:
         return "the session is not one of Andamios, or its transaction has failed"
     plans = plans_of(engine)

@@ -157,7 +157,9 @@ def _facts(mapper: Any) -> dict[str, Fact]:
     """Give what is known of a model's columns, by their keys."""
     known = _known.get(mapper)
     if known is None or known[0] != len(mapper.attrs):  # an attribute was added to the class
-        facts = {column.key: _fact(mapper, column) for column in mapper.local_table.c}
+        mapped = {*mapper.columns}
+        columns = [column for column in mapper.local_table.c if column in mapped]
+        facts = {column.key: _fact(mapper, column) for column in columns}
         known = _known[mapper] = len(mapper.attrs), facts
     return known[1]
 
@@ -189,11 +191,12 @@ def _values(mapper: Any, held: Mapping[str, Any]) -> dict[str, Any]:
     values: dict[str, Any] = {}
     for each in _facts(mapper).values():
         value = held.get(each.name)
-        if value is None and each.default is not None:
+        is_null = each.takes_none and each.name in held  # such as JSON's null
+        if value is None and not is_null and each.default is not None:
             value = made_by(each.default)
         if is_sql(value):
             raise UnplannableError("a value is an expression of SQL")
-        if value is not None or each.takes_none or not each.is_made:
+        if value is not None or is_null or not (each.is_made or each.takes_none):
             if each.column.primary_key and value is None:
                 raise UnplannableError("a part of its key is missing")
             values[each.key] = value
@@ -231,8 +234,7 @@ def _changes(mapper: Any, state: Any) -> dict[str, Any]:
 
 def _require_columns_only(mapper: Any, held: Mapping[str, Any]) -> None:
     for name in held.keys() & mapper.relationships.keys():
-        if held[name]:
-            raise UnplannableError(f"{mapper.class_.__name__}.{name} was set")
+        raise UnplannableError(f"{mapper.class_.__name__}.{name} was set")
 
 
 def made_by(default: Any) -> Any:

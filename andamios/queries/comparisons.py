@@ -24,13 +24,16 @@ from andamios.queries.values import checked
 if TYPE_CHECKING:
     from collections.abc import Hashable
 
-__all__ = ["Comparison", "comparisons", "expression_of"]
+__all__ = ["Comparison", "comparisons", "expression_of", "form_of_value"]
 
 PLAIN = {
     *(str, int, float, bool, bytes, Decimal, uuid.UUID),
     *(dt.datetime, dt.date, dt.time, dt.timedelta),
 }
 """Types of values that are one value to every column."""
+
+INTEGER, BIGINT = 31, 63
+"""Bits of whole numbers that fit such a type, without the sign."""
 
 Known = dict[str, tuple[Any, str] | None]
 
@@ -58,10 +61,7 @@ class Comparison:
     @property
     def form(self) -> Hashable:
         """What tells it from other comparisons but for its value."""
-        value = self.effective_value
-        # SQLAlchemy writes a bool into the SQL, as a word.
-        known = value if isinstance(value, bool) else type(value)
-        return self.attribute.key, self.operator, known
+        return self.attribute.key, self.operator, form_of_value(self.effective_value)
 
     @property
     def expression(self) -> Any:
@@ -74,6 +74,16 @@ class Comparison:
     def key(self) -> str:
         """The name of the expression's parameter."""
         return str(self.expression.right.key)
+
+
+def form_of_value(value: Any) -> Hashable:
+    """Give all of a value that may change the SQL of a comparison with it."""
+    kind = type(value)
+    if kind is int:  # compared with a column of another type, it has the smallest that fits
+        return kind, value.bit_length() > INTEGER, value.bit_length() > BIGINT
+    if kind is dt.datetime or kind is dt.time:
+        return kind, value.tzinfo is None
+    return value if isinstance(value, bool) else kind  # a bool is written into the SQL, as a word
 
 
 def comparisons(model: type[Any], name: str, value: Any) -> tuple[Comparison, ...] | None:

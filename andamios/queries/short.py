@@ -11,16 +11,17 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
+from sqlalchemy.engine import result_tuple
 
 from andamios.core.engine import AndamiosEngine
 from andamios.errors import ConnectionFailedError
 from andamios.plans.builders import Kind, Shape, objects_shape
 from andamios.plans.cache import plans_of
-from andamios.plans.forms import Form, Given, UnplannableError
+from andamios.plans.forms import Form, Given, UnplannableError, is_models_own
 from andamios.plans.objects import load_obstacle, session_obstacle
 from andamios.plans.sessions import SessionPlans, plans_in
 from andamios.plans.streaming import parts_of_result
-from andamios.queries.comparisons import Comparison
+from andamios.queries.comparisons import Comparison, form_of_value
 from andamios.queries.compose import counted, executed, found, is_written
 from andamios.queries.eager import filled, finish_of, tree_in, visible, with_joined
 from andamios.queries.fields import element_of, key_attributes, loaded_columns, mapper_of
@@ -131,6 +132,9 @@ class ShortReader:
         """Give everything that a query finds, objects or rows."""
         form, plan = self.plan(spec)
         tree = tree_in(spec)
+        if plan.shape.kind == "tuples":
+            row = result_tuple(plan.shape.names, _aliases(spec))
+            return [*map(row, await self._run(plan, form.values))]
         if tree is None or isinstance(self._plans, SessionPlans):
             return await self._run(plan, form.values)
         return await self._twice(partial(filled, self._plans, spec, tree, plan, form.values))
@@ -153,6 +157,8 @@ class ShortReader:
             raise UnplannableError("rows of several parts may hold the same object")
         finish = finish_of(plans, spec)
         form, plan = self.plan(spec)
+        if plan.shape.kind == "tuples":
+            raise UnplannableError("its rows are known by expressions, which are others each time")
         return parts_of_result(plans, plan, form.values, batch, finish=finish)
 
     async def get(self, model: type[Any], key: tuple[Any, ...]) -> Any:
@@ -161,14 +167,15 @@ class ShortReader:
             held = self._plans.held(mapper_of(model), key)
             if held is not None:
                 return held
-        plan = self._plans.known(model, self._objects) or self._planned_by_key(model, key)
+        known = self._plans.known(model, self._objects, *map(form_of_value, key))
+        plan = known or self._planned_by_key(model, key)
         results = await self._run(plan, key)
         return results[0] if results else None
 
     def _planned_by_key(self, model: type[Any], key: tuple[Any, ...]) -> Plan:
         form, pairs = Form(model, self._objects), zip(key_attributes(model), key, strict=True)
         form.parameters = [Comparison(attribute, "eq", part) for attribute, part in pairs]
-        form.key += [part for part in key if isinstance(part, bool)]  # written into the SQL
+        form.key += map(form_of_value, key)
         spec = QuerySpec(model, where=tuple(form.parameters))
         return self._plan_of(form, spec, self._objects, _flat)
 
@@ -209,7 +216,7 @@ class ShortReader:
             UnplannableError: There can be none.
         """
         if spec.gives_rows:
-            return self._planned(spec, "rows", executed)
+            return self._planned(spec, _kind_of_rows(spec), executed)
         return self._planned(spec, self._objects, _flat)
 
     def _planned(self, spec: QuerySpec, kind: Kind, compose: Compose) -> tuple[Form, Plan]:
@@ -269,7 +276,10 @@ def _planned(
         return statement, objects_shape(mapper_of(spec.model), kind)
     columns = statement.selected_columns
     types = tuple(column.type for column in columns)
-    aliases = _aliases(spec, columns) if kind != "scalars" and spec.gives_rows else ()
+    aliases: tuple[tuple[Any, ...], ...] = ()
+    if kind != "scalars" and spec.gives_rows:
+        _require_columns(spec, columns)
+        aliases = _aliases(spec)
     return statement, Shape(kind, tuple(columns.keys()), types, aliases=aliases)
 
 
@@ -299,8 +309,7 @@ def _rows_with_objects(
     )
     if len(set(names)) < len(names) or len(statement.selected_columns) != len(flat):
         raise UnplannableError("parts of its rows have the same name")
-    aliases = tuple((item,) for item in spec.columns)
-    return statement, Shape(kind, names, (), aliases=aliases, parts=tuple(parts))
+    return statement, Shape(kind, names, (), aliases=_aliases(spec), parts=tuple(parts))
 
 
 def _require_once(spec: QuerySpec, statement: sa.Select[Any]) -> None:
@@ -309,10 +318,25 @@ def _require_once(spec: QuerySpec, statement: sa.Select[Any]) -> None:
         raise UnplannableError("a condition joins a table")
 
 
-def _aliases(spec: QuerySpec, columns: Any) -> tuple[tuple[Any, ...], ...]:
-    """Give what else than its name finds each part of a row, which are columns only."""
-    items = [*(spec.columns or spec.group_by), *spec.aggregates]
-    elements = [element_of(item) for item in items]
-    if len(columns) != len(items) or not all(isinstance(e, sa.ColumnElement) for e in elements):
+def _require_columns(spec: QuerySpec, columns: Any) -> None:
+    elements = [element_of(item) for item in _parts_of_rows(spec)]
+    if len(columns) != len(elements) or not all(isinstance(e, sa.ColumnElement) for e in elements):
         raise UnplannableError("its rows hold objects")
-    return tuple(zip(items, elements, strict=True))
+
+
+def _parts_of_rows(spec: QuerySpec) -> tuple[Any, ...]:
+    return (*(spec.columns or spec.group_by), *spec.aggregates)
+
+
+def _kind_of_rows(spec: QuerySpec) -> Kind:
+    """Tell rows whose parts are known by what is the same in each call from others."""
+    lasting = (isinstance(part, type) or is_models_own(part) for part in _parts_of_rows(spec))
+    return "rows" if all(lasting) else "tuples"
+
+
+def _aliases(spec: QuerySpec) -> tuple[tuple[Any, ...], ...]:
+    """Give what else than its name finds each part of a row."""
+    return tuple(
+        (part,) if isinstance(part, type) else (part, element_of(part))
+        for part in _parts_of_rows(spec)
+    )

@@ -50,6 +50,7 @@ async def update_alone(engine: AndamiosEngine, spec: QuerySpec, values: Mapping[
     require_scope(spec, "update")
     assignments = _assignments(spec, values)
     form = Form(spec.model, "update", spec.includes_deleted, *assignments)
+    form.key += [is_expression(value) for value in assignments.values()]
     for name, value in assignments.items():
         if is_expression(value):
             form.add([value])
