@@ -128,8 +128,6 @@ class UpdatePlan:
             raise UnplannableError("the database computes a column that was given")
         if is_soft_delete(mapper.class_) and "deleted_at" in self._fields:
             raise UnplannableError("rows are marked as deleted, or restored")
-        if (reason := set_obstacle(mapper, self._fields)) is not None:
-            raise UnplannableError(reason)
         version = mapper.version_id_col
         if version is not None and not _counts(version, mapper.version_id_generator):
             raise UnplannableError("versions are no numbers")
@@ -258,6 +256,8 @@ class Unnesting(ManyRows):
             (UpdatePlan, self._mapper.class_, fields),
             lambda: UpdatePlan(self._mapper, fields, dialect),
         )
+        if (reason := set_obstacle(self._mapper, fields)) is not None:
+            raise UnplannableError(reason)
         values = plan.bind(rows)
         return await self._run(plan, values)
 

@@ -76,14 +76,14 @@ class Comparison:
         return str(self.expression.right.key)
 
 
-def form_of_value(value: Any) -> Hashable:
+def form_of_value(value: Any) -> object:
     """Give all of a value that may change the SQL of a comparison with it."""
     kind = type(value)
     if kind is int:  # compared with a column of another type, it has the smallest that fits
         return kind, value.bit_length() > INTEGER, value.bit_length() > BIGINT
     if kind is dt.datetime or kind is dt.time:
         return kind, value.tzinfo is None
-    return value if isinstance(value, bool) else kind  # a bool is written into the SQL, as a word
+    return value if kind is bool else kind  # a bool is written into the SQL, as a word
 
 
 def comparisons(model: type[Any], name: str, value: Any) -> tuple[Comparison, ...] | None:

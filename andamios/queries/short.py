@@ -6,6 +6,7 @@ See :mod:`andamios.plans`. What is asked here is what the ends of ``reading`` as
 
 from __future__ import annotations
 
+from contextlib import aclosing
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -133,8 +134,7 @@ class ShortReader:
         form, plan = self.plan(spec)
         tree = tree_in(spec)
         if plan.shape.kind == "tuples":
-            row = result_tuple(plan.shape.names, _aliases(spec))
-            return [*map(row, await self._run(plan, form.values))]
+            return [*map(_row_of(spec, plan), await self._run(plan, form.values))]
         if tree is None or isinstance(self._plans, SessionPlans):
             return await self._run(plan, form.values)
         return await self._twice(partial(filled, self._plans, spec, tree, plan, form.values))
@@ -157,9 +157,8 @@ class ShortReader:
             raise UnplannableError("rows of several parts may hold the same object")
         finish = finish_of(plans, spec)
         form, plan = self.plan(spec)
-        if plan.shape.kind == "tuples":
-            raise UnplannableError("its rows are known by expressions, which are others each time")
-        return parts_of_result(plans, plan, form.values, batch, finish=finish)
+        found = parts_of_result(plans, plan, form.values, batch, finish=finish)
+        return _rows_of(found, spec, plan) if plan.shape.kind == "tuples" else found
 
     async def get(self, model: type[Any], key: tuple[Any, ...]) -> Any:
         """Give the object with a key, whose parts were checked, or None."""
@@ -332,6 +331,20 @@ def _kind_of_rows(spec: QuerySpec) -> Kind:
     """Tell rows whose parts are known by what is the same in each call from others."""
     lasting = (isinstance(part, type) or is_models_own(part) for part in _parts_of_rows(spec))
     return "rows" if all(lasting) else "tuples"
+
+
+def _row_of(spec: QuerySpec, plan: Plan) -> Callable[[Any], Any]:
+    """Give what makes a row of a tuple, whose parts are found by the expressions of this call."""
+    return result_tuple(plan.shape.names, _aliases(spec))
+
+
+async def _rows_of(
+    parts: AsyncGenerator[list[Any], None], spec: QuerySpec, plan: Plan
+) -> AsyncGenerator[list[Any], None]:
+    row = _row_of(spec, plan)
+    async with aclosing(parts):
+        async for part in parts:
+            yield [*map(row, part)]
 
 
 def _aliases(spec: QuerySpec) -> tuple[tuple[Any, ...], ...]:
