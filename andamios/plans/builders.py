@@ -65,7 +65,9 @@ def objects_shape(mapper: Any, kind: Kind = "objects", *, is_shared: bool = Fals
     return Shape(kind, tuple(types), tuple(types.values()), mapper, is_shared=is_shared)
 
 
-def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
+def builder(
+    shape: Shape, codes: Sequence[Any] | None, dialect: Dialect, *, around: tuple[int, int] = (0, 0)
+) -> Any:
     """
     Generate the function that makes a list of results of a list of rows.
 
@@ -73,6 +75,7 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
         shape: What a row becomes.
         codes: The database's codes of the columns' types, if it tells them.
         dialect: Whose conversions.
+        around: How many columns of rows before and behind these belong to others.
 
     Returns:
         The function; of a shape with parts, it makes a list for each of them.
@@ -83,7 +86,8 @@ def builder(shape: Shape, codes: Sequence[Any] | None, dialect: Dialect) -> Any:
     if not shape.names:
         return lambda rows: [()] * len(rows)
     values, names = _converted(shape, codes, dialect)
-    columns = ", ".join(f"c{index}" for index in range(len(shape.names)))
+    own = [f"c{index}" for index in range(len(shape.names))]
+    columns = ", ".join(["_"] * around[0] + own + ["_"] * around[1])
     if shape.kind == "objects":
         steps = steps_of_object(shape.mapper, dict(zip(shape.names, values, strict=True)), names)
         lines = ["found = []", "add = found.append", f"for {columns}, in rows:"]
@@ -110,19 +114,18 @@ def _joined(shape: Shape, split: Any) -> Any:
 
 def _parted(parts: Sequence[Shape], codes: Sequence[Any] | None, dialect: Dialect) -> Any:
     """Make the function that takes rows apart."""
-    builds, end = [], 0
+    builds, end, width = [], 0, sum(len(part.names) for part in parts)
     for part in parts:
         start, end = end, end + len(part.names)
-        build = builder(part, None if codes is None else codes[start:end], dialect)
-        if len(parts) > 1 or part.is_shared:
-            build = _of_part(part, build, slice(start, end))
-        builds.append(build)
+        around = (0, 0) if part.is_shared else (start, width - end)
+        known = None if codes is None else codes[start:end]
+        build = builder(part, known, dialect, around=around)
+        builds.append(_shared(part, build, slice(start, end)) if part.is_shared else build)
     return lambda rows: [build(rows) for build in builds]
 
 
-def _of_part(part: Shape, build: Any, place: slice) -> Any:
-    if not part.is_shared:
-        return lambda rows: build([row[place] for row in rows])
+def _shared(part: Shape, build: Any, place: slice) -> Any:
+    """Make the function that makes the same object of all rows that have it, and None of none."""
     names = names_of(part.mapper)[1]
     key = itemgetter(*(place.start + part.names.index(name) for name in names))
     missing = None if len(names) == 1 else (None,) * len(names)
