@@ -15,6 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from andamios import AndamiosEngine, BaseModel, ConnectionFailedError, QueryBuilder
 from andamios.core.facts import QueryFinished, TransactionEnded
 from andamios.core.listening import all_statements_seen
+from tests.core.server import other_connections
 from tests.plans.kin import KinNote, KinPerson, KinSeal, KinTeam, fill
 from tests.plans.portraits import deep_portrait, portrait
 
@@ -26,12 +27,10 @@ COLLECTIONS: tuple[Any, ...] = (KinPerson.notes, KinNote.writer, KinPerson.tags)
 
 MYSQL = {"mysql", "mariadb"}
 
-ENDING = {
-    "postgresql": "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-    "WHERE datname = current_database() AND pid <> pg_backend_pid()",
-    "mysql": "SELECT concat('KILL ', id) FROM information_schema.processlist "
-    "WHERE db = database() AND id <> connection_id()",
-}
+ENDING = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+    "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+)
 
 
 @pytest.fixture
@@ -252,12 +251,12 @@ async def _end_others(url: str, backend: str) -> None:
         AndamiosEngine(url, uvloop=False) as other,
         other.async_engine.connect() as connection,
     ):
-        found = (
-            await connection.scalars(sa.text(ENDING["mysql" if backend in MYSQL else backend]))
-        ).all()
-        for statement in found if backend in MYSQL else ():
+        if backend not in MYSQL:
+            await connection.execute(sa.text(ENDING))
+            return
+        for row in await other_connections(connection):
             with contextlib.suppress(SQLAlchemyError):
-                await connection.execute(sa.text(statement))
+                await connection.execute(sa.text(f"KILL {row['Id']}"))
 
 
 class KinOdd(BaseModel):
