@@ -19,7 +19,15 @@ from harness.conformance.models import (
 )
 from tests.plans.cases import Ask, Case, Way, is_night
 from tests.plans.filtering import filter_cases
-from tests.plans.models import PlansFolder, PlansOdd, PlansPlain, PlansRecord, PlansSwitch
+from tests.plans.models import (
+    PlansFolder,
+    PlansNumbered,
+    PlansOdd,
+    PlansPartial,
+    PlansPlain,
+    PlansRecord,
+    PlansSwitch,
+)
 from tests.plans.queries import DEEP, EITHER, LONG, QUERIES
 
 __all__ = ["READS", "read_cases"]
@@ -62,6 +70,11 @@ CALLS: dict[str, Ask] = {
     "get_by_id of a switch": lambda e: _r(PlansSwitch)(e).get_by_id((True, 1)),
     "get_by_id of another switch": lambda e: _r(PlansSwitch)(e).get_by_id((False, 1)),
     "get_many of switches": lambda e: _r(PlansSwitch)(e).get_many([(False, 1), (True, 1)]),
+    "get_by_id of a number": lambda e: _r(PlansNumbered)(e).get_by_id(5),
+    "get_by_id of a large number": lambda e: _r(PlansNumbered)(e).get_by_id(2**40),
+    "get_by_id of a larger number": lambda e: _r(PlansNumbered)(e).get_by_id(10**18),
+    "get_many of numbers": lambda e: _r(PlansNumbered)(e).get_many([5, 2**40]),
+    "get_by_id of a partial": lambda e: _r(PlansPartial)(e).get_by_id(1),
     "get_by_id of a record": lambda e: _r(PlansRecord)(e).get_by_id(1),
     "get_by_id with books": lambda e: _r(AUTHOR)(e).get_by_id(1, load=AUTHOR.books),
     "get_one": lambda e: _r(AUTHOR)(e).get_one(2),

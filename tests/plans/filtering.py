@@ -1,7 +1,9 @@
 """Filters on each type: every operator, with values that are there, are not, and are wrong."""
 
+import decimal
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from andamios import AndamiosEngine, FilterBuilder, QueryBuilder
@@ -11,6 +13,9 @@ from tests.plans.cases import Case
 from tests.plans.values import VALUES, WRONG
 
 __all__ = ["filter_cases"]
+
+SIZES = (5, 5_000_000_000, 10**20, decimal.Decimal("1.5"), 1.5, -1)
+"""Small ones before large ones: the plan of the first is used for the others."""
 
 
 def filter_cases() -> Iterator[Case]:
@@ -37,6 +42,19 @@ def filter_cases() -> Iterator[Case]:
         )
         if column not in {"document", "items", "flag"}:
             yield _filtered(f"{column} between", attribute.between(values[0], values[-1]))
+    yield from _sized()
+
+
+def _sized() -> Iterator[Case]:
+    """Give whole numbers of each size, for columns that are no integers."""
+    for column, size in itertools.product(("ratio", "amount", "exact"), SIZES):
+        for name, value in {
+            **dict.fromkeys(("", "__gt", "__lte"), size),
+            "__between": (1, size),
+            "__in": [1, size],
+        }.items():
+            case = _filtered(f"{column}{name} of {size}", {column + name: value})
+            yield replace(case, way="either")
 
 
 def _operands(operator: str, values: list[Any]) -> list[Any]:

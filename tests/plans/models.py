@@ -32,7 +32,9 @@ __all__ = [
     "PlansFile",
     "PlansFolder",
     "PlansNote",
+    "PlansNumbered",
     "PlansOdd",
+    "PlansPartial",
     "PlansPlain",
     "PlansRecord",
     "PlansSized",
@@ -130,6 +132,28 @@ class PlansSwitch(PlansBase):
     is_on: Mapped[bool] = mapped_column(primary_key=True)
     number: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
     label: Mapped[str | None]
+
+
+class PlansNumbered(PlansBase):
+    """A key that is a number of any size."""
+
+    key: Mapped[decimal.Decimal] = mapped_column(sa.Numeric(20, 0), primary_key=True)
+    label: Mapped[str | None]
+
+
+class PlansPartial(PlansBase):
+    """A table of which one column is nobody's business."""
+
+    __table__ = sa.Table(
+        "plans_partial",
+        PlansBase.metadata,
+        sa.Column("id", sa.Integer, primary_key=True),
+        sa.Column("old", sa.String(20)),
+        sa.Column("name", sa.String(20)),
+    )
+    __mapper_args__ = {"exclude_properties": ["old"]}  # noqa: RUF012
+
+    name: Mapped[str | None]
 
 
 class PlansComputed(PlansBase):

@@ -27,7 +27,9 @@ from tests.plans.models import (
     PlansDeferred,
     PlansFile,
     PlansFolder,
+    PlansNumbered,
     PlansOdd,
+    PlansPartial,
     PlansPlain,
     PlansRecord,
     PlansSized,
@@ -152,6 +154,9 @@ QUERIES: dict[str, Callable[[AndamiosEngine], QueryBuilder[Any]]] = {
     "folders": _q(PlansFolder),
     "plain": lambda e: _q(PlansPlain)(e).order_by("id"),
     "cards": _q(PlansCard),
+    "partial": lambda e: _q(PlansPartial)(e).filter({"name": "p"}),
+    "numbered": lambda e: _q(PlansNumbered)(e).filter({"key__gt": 5}).order_by("key"),
+    "numbered, larger": lambda e: _q(PlansNumbered)(e).filter({"key__gt": 2**35}).order_by("key"),
     "unknown field": lambda e: A(e).filter({"nmae": 1}),
     "unknown operator": lambda e: A(e).filter({"age__near": 1}),
     "unknown order": lambda e: A(e).order_by("nmae"),
@@ -176,6 +181,10 @@ QUERIES: dict[str, Callable[[AndamiosEngine], QueryBuilder[Any]]] = {
     "only the model": lambda e: A(e).only(AUTHOR).order_by("id"),
     "only the model and more": lambda e: (
         A(e).join(AUTHOR.books).only(AUTHOR, BOOK.title).order_by(BOOK.title)
+    ),
+    "only another model": lambda e: B(e).join(BOOK.author).only(AUTHOR).order_by(BOOK.id),
+    "only another model, outside": lambda e: (
+        A(e).outerjoin(AUTHOR.books).only(BOOK).order_by("id", BOOK.id)
     ),
     "only the aliased": lambda e: (
         A(e)
@@ -272,6 +281,8 @@ LONG = {
 
 EITHER = {
     *("only the model", "only the model and more"),  # outside of sessions
+    *("only another model", "only another model, outside"),
+    *("partial", "numbered", "numbered, larger"),
     "joined without a condition",
     "unknown field",
     "unknown operator",
