@@ -186,6 +186,9 @@ QUERIES: dict[str, Callable[[AndamiosEngine], QueryBuilder[Any]]] = {
     "only another model, outside": lambda e: (
         A(e).outerjoin(AUTHOR.books).only(BOOK).order_by("id", BOOK.id)
     ),
+    "only another model and more": lambda e: (
+        A(e).outerjoin(AUTHOR.books).only(BOOK, "name").order_by("id", BOOK.id)
+    ),
     "only the aliased": lambda e: (
         A(e)
         .join(Younger, Younger.age < AUTHOR.age)
@@ -281,7 +284,7 @@ LONG = {
 
 EITHER = {
     *("only the model", "only the model and more"),  # outside of sessions
-    *("only another model", "only another model, outside"),
+    *("only another model", "only another model, outside", "only another model and more"),
     *("partial", "numbered", "numbered, larger"),
     "joined without a condition",
     "unknown field",

@@ -80,3 +80,16 @@ async def test_a_key_beside_no_object(engine: AndamiosEngine, order: str) -> Non
         return stored is None, person.team_id is None, person.team
 
     assert await both_ways(engine, ask) is not None
+
+
+async def test_a_key_beside_no_object_of_many(engine: AndamiosEngine) -> None:
+    """Of many at once, too."""
+
+    async def ask(engine: AndamiosEngine) -> Any:
+        persons, team = Persons(engine), await _team(engine)
+        many = [KinPerson(name="n", team_id=team.id, team=None) for _ in range(2)]
+        made = await persons.create_many(many, returning="entities")
+        stored = await persons.get_many([each.id for each in made])
+        return [each.team_id is None for each in stored]
+
+    assert await both_ways(engine, ask) is not None
