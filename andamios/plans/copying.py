@@ -204,8 +204,7 @@ class Copying(ManyRows):
             raise UnplannableError("an object has a class of its own")
         held = frozenset().union(*rows)
         for name in held.intersection(self._mapper.relationships.keys()):
-            if any(row.get(name) for row in rows):
-                raise UnplannableError(f"{name} was set")
+            raise UnplannableError(f"{name} was set")
         fields = held & names_of(self._mapper)[0]
         for row, made in zip(rows, await self.insert(rows, "changes", fields), strict=True):
             row.update(made)

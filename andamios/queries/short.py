@@ -301,7 +301,7 @@ def _rows_with_objects(
             parts.append(objects_shape(mapper_of(item), is_shared=is_shared))
             flat += loaded_columns(item)
     statement = compose(spec.but(columns=tuple(flat)), str(plans.executor.dialect.name))
-    if spec.model in spec.columns and not may_multiply:
+    if any(item is spec.model for item in spec.columns) and not may_multiply:
         _require_once(spec, statement)
     names = tuple(
         item.__name__ if isinstance(item, type) else element_of(item).key for item in spec.columns
