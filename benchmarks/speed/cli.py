@@ -22,7 +22,7 @@ from benchmarks.speed.floors import FLOORS
 from benchmarks.speed.gate import missed, missed_again, with_targets
 from benchmarks.speed.measure import Limits
 from benchmarks.speed.operations import OPERATIONS
-from benchmarks.speed.report import page, table
+from benchmarks.speed.report import page, table, with_summary
 from benchmarks.speed.running import Plan, measure
 from benchmarks.speed.scaling import measure_scaling
 from benchmarks.speed.schema import ROWS
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 FOLDER = Path("reports/benchmarks")
+RESULTS = Path("benchmarks/results")
+README = Path("README.md")
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 Names = list[str] | None
@@ -51,7 +53,7 @@ def run(  # noqa: PLR0913, PLR0917  options
     url: Annotated[str | None, typer.Option(help="a database for benchmarks alone")] = None,
     provider: Annotated[str, typer.Option(help="who starts it: auto, local or docker")] = "auto",
     to_json: Annotated[Path | None, typer.Option("--json", help="where figures go, too")] = None,
-    record: Annotated[bool, typer.Option(help=f"keep figures and charts in {FOLDER}")] = False,  # noqa: FBT002
+    record: Annotated[Path | None, typer.Option(help="folder for figures and charts")] = None,
     gate: Annotated[bool, typer.Option(help="measure what has a target; fail if missed")] = False,  # noqa: FBT002
 ) -> None:
     """Measure ratios to the raw driver, and print them as a table in Markdown."""
@@ -72,8 +74,8 @@ def run(  # noqa: PLR0913, PLR0917  options
     report = _measured(plan)
     if to_json is not None:
         to_json.write_text(json.dumps(report.as_dict(), indent=1), encoding="utf-8")
-    if record:
-        _record(report)
+    if record is not None:
+        _record(report, record)
     if gate and missed(report):
         _measure_again(plan, report)
 
@@ -104,6 +106,14 @@ def scaling(
     (folder / "scaling.json").write_text(text, encoding="utf-8")
     chart_scaling(found, folder / "scaling.svg")
     typer.echo(text)
+
+
+@app.command()
+def readme(results: Path = RESULTS, path: Path = README) -> None:
+    """Put the last recorded figures on PostgreSQL into the README."""
+    last = history.read(results / "history.jsonl")[-1]
+    text = path.read_text(encoding="utf-8")
+    path.write_text(with_summary(text, last), encoding="utf-8")
 
 
 async def _fill(url: str) -> None:
@@ -139,13 +149,14 @@ def _measured(plan: Plan) -> Report:
     return report
 
 
-def _record(report: Report) -> None:
+def _record(report: Report, folder: Path) -> None:
     from benchmarks.speed.chart import chart  # noqa: PLC0415  matplotlib is slow to import
 
-    history.append(report, FOLDER / "history.jsonl")
-    (FOLDER / "speed.md").write_text(page(report), encoding="utf-8")
+    history.append(report, folder / "history.jsonl")
     for backend in report.single:
-        chart(report, backend, FOLDER / f"speed-{backend}.svg")
+        text = page(report, backend)
+        (folder / f"speed-{backend}.md").write_text(text, encoding="utf-8")
+        chart(report, backend, folder / f"speed-{backend}.svg")
 
 
 def _measure_again(plan: Plan, first: Report) -> None:

@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from benchmarks.speed.results import Figure, Measured, Report
 
-__all__ = ["NAMES", "page", "table"]
+__all__ = ["NAMES", "page", "summary", "table", "with_summary"]
+
+BEGIN, END = "<!-- speed: begin -->", "<!-- speed: end -->"
+"""Between what the README has its table."""
 
 NAMES = {
     "andamios": "Andamios",
@@ -34,9 +37,9 @@ EXPLAINED = (
 )
 
 
-def page(report: Report) -> str:
-    """Write everything about a run."""
-    backends = list(dict.fromkeys(each.backend for each in report.measured))
+def page(report: Report, *backends: str) -> str:
+    """Write everything about a run, or about these backends."""
+    backends = backends or tuple(dict.fromkeys(each.backend for each in report.measured))
     parts = [
         "# Speed",
         f"{report.started}. {EXPLAINED}",
@@ -85,6 +88,33 @@ def table(report: Report, backend: str) -> str:
         rows.append([*row, *(_cell(each, name) for name in others)])
     lines = ["| " + " | ".join(row) + " |" for row in rows]
     return "\n".join([*lines, *_failures(measured)])
+
+
+def summary(report: Report, backend: str = "postgresql") -> str:
+    """Write the ratios of one backend beside the best peer and plain SQLAlchemy's only."""
+    floor = FLOORS[backend][0]
+    head = ["operation", floor, "Andamios", "best peer", NAMES["sqlalchemy_orm"]]
+    rows = [head, ["---"] * len(head)]
+    for each in report.measured:
+        if each.backend == backend:
+            time = _time(each.figures[floor].microseconds)
+            cells = _cell(each, "andamios"), _best(each), _cell(each, "sqlalchemy_orm")
+            rows.append([OPERATIONS[each.operation].title, time, *cells])
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows)
+
+
+def with_summary(text: str, report: Report) -> str:
+    """
+    Give a text with the summary of a report between its marks.
+
+    Raises:
+        ValueError: The text has no such marks.
+    """
+    head, begin, rest = text.partition(BEGIN)
+    _, end, tail = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"There are no marks {BEGIN} and {END} to put the table between.")
+    return f"{head}{BEGIN}\n{summary(report)}\n{END}{tail}"
 
 
 def _failures(measured: list[Measured]) -> Iterator[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.speed import history
-from benchmarks.speed.report import page, table
+from benchmarks.speed.report import page, summary, table, with_summary
 from benchmarks.speed.results import Figure, Measured, Report
 
 
@@ -86,3 +86,17 @@ def test_chart_is_the_same_for_the_same_figures(recorded: Report, tmp_path: Path
         chart(recorded, "postgresql", path)
     assert first.read_text("utf-8") == second.read_text("utf-8")
     assert "<svg" in first.read_text("utf-8")
+
+
+def test_the_readme_has_the_last_recorded_figures() -> None:
+    """Its table is that of ``python -m benchmarks.speed readme``, and nobody's hand was in it."""
+    text = Path("README.md").read_text(encoding="utf-8")
+    last = history.read(Path("benchmarks/results/history.jsonl"))[-1]
+    assert summary(last) in text
+    assert text == with_summary(text, last)
+
+
+def test_a_text_without_marks_is_refused(recorded: Report) -> None:
+    """Rather than left without the table."""
+    with pytest.raises(ValueError, match="no marks"):
+        with_summary("# A README", recorded)
