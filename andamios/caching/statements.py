@@ -195,7 +195,9 @@ def _is_text(part: Any) -> bool:
     if isinstance(part, sa.TextClause | sa.TextualSelect):
         return True
     # The star of count(*) is one too, and names nothing.
-    return isinstance(part, sa.ColumnClause) and part.is_literal and part.name != "*"
+    if not isinstance(part, sa.ColumnClause) or not part.is_literal:
+        return False
+    return part.name != "*" and not part.name.isdigit()  # a limit that is part of the SQL
 
 
 def _write(statement: Any, compiled: Any) -> Write:
