@@ -204,7 +204,9 @@ class Copying(ManyRows):
             raise UnplannableError("an object has a class of its own")
         held = frozenset().union(*rows)
         for name in held.intersection(self._mapper.relationships.keys()):
-            raise UnplannableError(f"{name} was set")
+            is_list = self._mapper.relationships[name].uselist  # an empty one changes nothing
+            if not is_list or any(row.get(name) for row in rows):
+                raise UnplannableError(f"{name} was set")
         fields = held & names_of(self._mapper)[0]
         for row, made in zip(rows, await self.insert(rows, "changes", fields), strict=True):
             row.update(made)
