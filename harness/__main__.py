@@ -5,6 +5,7 @@ The command line of the harness: `python -m harness`.
 - `down` stops them.
 - `status` lists them, with runs that are under way and databases of failed tests.
 - `sweep` stops what killed runs left behind.
+- `faults` keeps what a run of trials found, in a README.
 - `images build` makes the images that containers are started from.
 """
 
@@ -12,7 +13,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from harness.commands import down, images, status, sweep, up
+from harness.commands import down, faults, images, status, sweep, up
 from harness.commands.output import UsageError
 from harness.services import ProviderError
 
@@ -54,7 +55,7 @@ def _fail(line: str, code: int = 1) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m harness", description="Servers for tests.")
     commands = parser.add_subparsers(required=True, metavar="command")
-    for command in (up, down, status, sweep, images):
+    for command in (up, down, status, sweep, faults, images):
         command.add_parser(commands)
     return parser
 

@@ -5,12 +5,14 @@ Installed with ``pip install 'andamios[harness]'``; pytest finds it by its entry
 """
 
 import os
+import secrets
 from collections.abc import Generator
 from typing import Any
 
 import pytest
 
 from harness.conformance.gaps import Gap, GapHooks, declared_gaps, expect, gap_of
+from harness.faults.trials.report import TrialReport
 from harness.fixtures.cache import cache_manager
 from harness.fixtures.database import (
     FAILED,
@@ -42,6 +44,14 @@ from harness.fixtures.redis import (
     redis_prefix,
 )
 from harness.fixtures.repository import reference_tables, user_repository
+from harness.fixtures.service_faults import (
+    FAULTS_SEEN,
+    fault_schedule,
+    fault_seed,
+    fault_servers,
+    service_faults,
+    sqlite_faults,
+)
 from harness.fixtures.services import (
     harness_session,
     mariadb_options,
@@ -75,6 +85,9 @@ __all__ = [
     "engine",
     "engine_options",
     "fault_proxy",
+    "fault_schedule",
+    "fault_seed",
+    "fault_servers",
     "harness_session",
     "isolation",
     "joined_stack",
@@ -94,8 +107,10 @@ __all__ = [
     "redis_options",
     "redis_prefix",
     "reference_tables",
+    "service_faults",
     "service_options",
     "services_ahead",
+    "sqlite_faults",
     "start_pgbouncer",
     "start_service",
     "test_database",
@@ -153,7 +168,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--harness-report",
         metavar="FOLDER",
         default=None,
-        help="write the table of capabilities to this folder, as text, JSON and HTML",
+        help="write the tables of capabilities and faults to this folder, as text, JSON and HTML",
     )
     group.addoption(
         "--harness-loop",
@@ -161,6 +176,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=None,
         help="the event loop that tests run on, or both, each test twice "
         "(default: what pytest-asyncio chooses)",
+    )
+    group.addoption(
+        "--harness-seed",
+        type=int,
+        default=None,
+        metavar="NUMBER",
+        help="draw faults by this seed, to repeat those of another run (default: another each run)",
     )
 
 
@@ -174,6 +196,9 @@ def pytest_configure(config: pytest.Config) -> None:
         "isolation(tier): keep this test from others by 'rolled_back' (one transaction), "
         "'committing' (rows are deleted after it) or an 'own' database",
     )
+    if config.getoption("harness_seed") is None:
+        # Set before workers get their options, so that all have the same one.
+        config.option.harness_seed = secrets.randbelow(1_000_000)
     _check_names(config, "harness_require", (*SERVICES, PGBOUNCER))
     _check_names(config, "harness_backends", KNOWN_BACKENDS)
     check_contradictions(config)
@@ -182,6 +207,7 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.setdefault("ANDAMIOS_UVLOOP", "0")
     if HarnessSession.of(config).is_controller:
         config.pluginmanager.register(RunReport(config), "andamios-harness-report")
+        config.pluginmanager.register(TrialReport(config), "andamios-harness-trials")
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -224,6 +250,9 @@ def pytest_runtest_makereport(
     report = yield
     if report.failed:
         item.stash[FAILED] = True
+        if FAULTS_SEEN in item.stash:
+            text = "\n".join(str(seen) for seen in item.stash[FAULTS_SEEN])
+            report.sections.append(("faults", text))
     return report
 
 

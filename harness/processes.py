@@ -17,7 +17,7 @@ from typing import Self
 
 import psutil
 
-__all__ = ["ProcessMark", "end_process"]
+__all__ = ["ProcessMark", "end_process", "family", "send", "signal_family", "wait_until_gone"]
 
 _PROC = Path("/proc")
 _MACHINE_ID = Path("/etc/machine-id")
@@ -139,30 +139,51 @@ def end_process(mark: ProcessMark, first: signal.Signals, patience: float = 5.0)
     """
     if not mark.is_running():
         return
-    family = _family(mark)
-    _send(mark, first)
-    if not _wait_until_gone([mark], patience):
-        _send(mark, signal.SIGKILL)
-    if not _wait_until_gone(family, 1.0):
-        for member in family:
-            _send(member, signal.SIGKILL)
-        _wait_until_gone(family, patience)
+    members = family(mark)
+    send(mark, first)
+    if not wait_until_gone([mark], patience):
+        send(mark, signal.SIGKILL)
+    if not wait_until_gone(members, 1.0):
+        for member in members:
+            send(member, signal.SIGKILL)
+        wait_until_gone(members, patience)
 
 
-def _family(mark: ProcessMark) -> list[ProcessMark]:
+def signal_family(mark: ProcessMark, number: signal.Signals) -> list[ProcessMark]:
+    """
+    Send a signal to a process and all its children.
+
+    Args:
+        mark: The process; it is stopped first, so that it has no more children meanwhile.
+        number: The signal.
+
+    Returns:
+        All of them, the process first.
+    """
+    send(mark, signal.SIGSTOP)
+    members = family(mark)
+    for member in members:
+        send(member, number)
+    return members
+
+
+def family(mark: ProcessMark) -> list[ProcessMark]:
+    """List a process and all its children."""
     children: list[psutil.Process] = []
     with contextlib.suppress(psutil.Error):
         children = psutil.Process(mark.pid).children(recursive=True)
     return [mark, *filter(None, (ProcessMark.of(child.pid) for child in children))]
 
 
-def _send(mark: ProcessMark, number: signal.Signals) -> None:
+def send(mark: ProcessMark, number: signal.Signals) -> None:
+    """Send a signal to a process, if it still runs."""
     if mark.is_running():
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(mark.pid, number)
 
 
-def _wait_until_gone(marks: list[ProcessMark], seconds: float) -> bool:
+def wait_until_gone(marks: list[ProcessMark], seconds: float) -> bool:
+    """Wait for the end of processes; tell whether all have ended."""
     deadline = time.monotonic() + seconds
     while any(mark.is_running() for mark in marks):
         if time.monotonic() > deadline:

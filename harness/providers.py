@@ -29,7 +29,15 @@ from harness.services import (
 )
 from harness.settings import settings_of
 
-__all__ = ["URL_VARIABLES", "candidates", "import_docker", "start", "stop", "with_image"]
+__all__ = [
+    "URL_VARIABLES",
+    "candidates",
+    "import_docker",
+    "start",
+    "starting_candidates",
+    "stop",
+    "with_image",
+]
 
 URL_VARIABLES: dict[ServiceName, str] = {
     "postgresql": "ANDAMIOS_POSTGRES_URL",
@@ -71,6 +79,26 @@ def candidates(service: ServiceName, provider: str) -> tuple[ProviderName, ...]:
             return (name,)
     known = ", ".join(("auto", *get_args(ProviderName)))
     raise ServiceUnavailableError(service, [f"unknown provider {provider!r}: use {known}"])
+
+
+def starting_candidates(service: ServiceName, provider: str) -> tuple[ProviderName, ...]:
+    """
+    List the providers that start a server of its own, first choice first.
+
+    Args:
+        service: The service.
+        provider: `auto`, or the only provider to use.
+
+    Raises:
+        ServiceUnavailableError: An unknown name, or the provider only knows addresses.
+    """
+    if provider == "auto":
+        return ("docker", "local")
+    if provider == "url":
+        raise ServiceUnavailableError(
+            service, ["url: a server that somebody else runs is not broken: use docker or local"]
+        )
+    return candidates(service, provider)
 
 
 def with_image(

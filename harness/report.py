@@ -34,7 +34,8 @@ def header(session: HarnessSession) -> list[str]:
     """
     requires = f", requires {', '.join(session.required)}" if session.required else ""
     backends = ", ".join(session.backends)
-    return [f"harness: provider {session.provider}, backends {backends}{requires}"]
+    chosen = f"provider {session.provider}, backends {backends}{requires}"
+    return [f"harness: {chosen}, seed {session.seed}"]
 
 
 def describe(details: ServiceDetails) -> str:

@@ -7,8 +7,10 @@ A provider (a container engine, this machine, somebody's address) hands back one
 
 import hashlib
 import json
+import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Literal, TypeAlias
 from urllib.parse import quote
@@ -129,13 +131,16 @@ class ServiceRequest:
     What a provider is asked to start, and for whom.
 
     `folder` is the service's own in the run directory, `labels` say whose run it is,
-    `options` say which server it has to be.
+    `options` say which server it has to be. Data that is durable is still there when the
+    server is started again. The password is the server's administrator's.
     """
 
     service: ServiceName
     folder: Path
     labels: dict[str, str]
     options: ServiceOptions = field(default_factory=ServiceOptions)
+    is_durable: bool = False
+    password: str = field(default_factory=partial(secrets.token_hex, 8), repr=False)
 
 
 class ProviderError(Exception):

@@ -59,6 +59,7 @@ class HarnessSession:
         self.requires_pgbouncer = PGBOUNCER in required
         self.required = cast("list[ServiceName]", [each for each in required if each != PGBOUNCER])
         self.backends = _names(config.getoption("harness_backends")) or list(BACKENDS)
+        self.seed: int = config.getoption("harness_seed") or 0
         self.keep_failed = bool(config.getoption("harness_keep_failed"))
         # Servers that somebody else runs need no keeping.
         self.keep = config.getoption("harness_keep") or (

@@ -1,13 +1,16 @@
 """
 Settings of servers whose data nobody keeps.
 
-They trade safety after a crash for speed, so they are right for isolated tests and
-wrong for fault and benchmark runs.
+The usual ones trade safety after a crash for speed, so they are right for isolated tests and
+wrong for fault and benchmark runs. Servers that are broken on purpose have theirs laid over
+them: what a crash must not lose is on disk, and a limit is near.
 """
+
+from dataclasses import replace
 
 from harness.services import ProviderError, ServiceName, ServiceOptions
 
-__all__ = ["USUAL", "settings_of"]
+__all__ = ["DURABLE", "USUAL", "durable", "settings_of"]
 
 _POSTGRESQL = {
     "fsync": "off",
@@ -47,6 +50,34 @@ USUAL: dict[ServiceName, dict[str, str]] = {
     "redis": _REDIS,
 }
 
+_MYSQL_DURABLE = {
+    "innodb-flush-log-at-trx-commit": "1",
+    "innodb-doublewrite": "1",
+    "innodb-buffer-pool-size": "64M",
+    "max-connections": "40",
+    # All tables in one file that cannot grow for ever: so a disk gets full without one.
+    "innodb-file-per-table": "OFF",
+    "innodb-data-file-path": "ibdata1:12M:autoextend:max:64M",
+}
+
+DURABLE: dict[ServiceName, dict[str, str]] = {
+    "postgresql": {
+        "fsync": "on",
+        "full_page_writes": "on",
+        "synchronous_commit": "on",
+        "max_connections": "40",
+    },
+    "mysql": _MYSQL_DURABLE,
+    "mariadb": _MYSQL_DURABLE,
+    "redis": {
+        "appendonly": "yes",
+        "appendfsync": "always",
+        "maxclients": "40",
+        # A replica is served at once, and not after the usual 5 seconds.
+        "repl-diskless-sync-delay": "0",
+    },
+}
+
 # What decides where a server listens, who may log in, and where its data is.
 _OURS = {"bind", "bind-address", "data-directory", "datadir", "dir", "init-file"}
 _OURS |= {"listen-addresses", "port", "requirepass", "socket", "unix-socket-directories"}
@@ -73,3 +104,12 @@ def settings_of(service: ServiceName, options: ServiceOptions) -> dict[str, str]
         # All but PostgreSQL write a dash where the same name has an underscore elsewhere.
         chosen[name if service == "postgresql" else name.replace("_", "-")] = value
     return chosen
+
+
+def durable(service: ServiceName, options: ServiceOptions) -> ServiceOptions:
+    """Lay what a server needs that is broken on purpose over a project's options."""
+    given = {
+        name if service == "postgresql" else name.replace("_", "-"): value
+        for name, value in options.settings.items()
+    }
+    return replace(options, settings=given | DURABLE[service])

@@ -7,7 +7,6 @@ and there would be one for each worker.
 """
 
 import contextlib
-import secrets
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -16,6 +15,7 @@ from typing import Any, cast
 
 import docker
 from docker.errors import DockerException, NotFound
+from docker.types import Mount
 from requests.exceptions import RequestException
 from testcontainers.core.config import ConnectionMode, testcontainers_config
 from testcontainers.core.container import DockerContainer
@@ -32,7 +32,7 @@ from harness.processes import ProcessMark
 from harness.services import ProviderError, ServiceDetails, ServiceName, ServiceRequest
 from harness.settings import settings_of
 
-__all__ = ["RECIPES", "engine", "remove", "start", "sweep"]
+__all__ = ["RECIPES", "SMALL_DISK", "engine", "remove", "start", "sweep"]
 
 RECIPES: dict[ServiceName, Recipe] = {
     "postgresql": postgresql.RECIPE,
@@ -46,6 +46,9 @@ _READY_LIMIT = 90.0
 _LOOK_INTERVAL = 0.25
 _LOG_LINES = 50
 _LABEL = "andamios.harness"
+
+SMALL_DISK = "/small"
+"""A disk of 32 MB in each container with durable data, which can be filled."""
 
 testcontainers_config.ryuk_disabled = True
 
@@ -100,15 +103,14 @@ def start(request: ServiceRequest) -> ServiceDetails:
     with engine() as client:
         _remove_orphans(client)
         image = choose_image(client, recipe, request)
-        password = secrets.token_hex(8)
-        container = _container(recipe, image, password, request)
+        container = _container(recipe, image, request)
         with contextlib.closing(container.get_docker_client().client):
             container.start()
             login = ServiceDetails(
                 request.service,
                 *_address(container, recipe),
                 user=recipe.user,
-                password=password,
+                password=request.password,
                 database=recipe.database,
                 provider="docker",
                 source=f"docker image {image}",
@@ -117,11 +119,11 @@ def start(request: ServiceRequest) -> ServiceDetails:
             return checked(answer, request)
 
 
-def _container(
-    recipe: Recipe, image: str, password: str, request: ServiceRequest
-) -> DockerContainer:
-    labels = request.labels
+def _container(recipe: Recipe, image: str, request: ServiceRequest) -> DockerContainer:
+    labels, password = request.labels, request.password
     settings = settings_of(request.service, request.options)
+    # Data that lasts is in a volume without a name, which is removed with the container.
+    volumes = [Mount(target=recipe.data, source=None, type="volume")]
     container = DockerContainer(
         image,
         docker_client_kw={"timeout": _ANSWER_LIMIT},
@@ -130,9 +132,13 @@ def _container(
         labels=labels,
         # Parallel queries share memory through it, and 64 MB is soon full.
         shm_size="256m",
+        mounts=volumes if request.is_durable else None,
     )
     container.with_command(recipe.command(password, settings))
-    container.with_tmpfs_mount(recipe.data, "size=2g,mode=1777")
+    if request.is_durable:
+        container.with_tmpfs_mount(SMALL_DISK, "size=32m,mode=1777")
+    else:
+        container.with_tmpfs_mount(recipe.data, "size=2g,mode=1777")
     # A pair of address and port is what the engine's library takes, whatever the type says.
     ports = cast("dict[str, Any]", container.ports)
     ports[f"{recipe.port}/tcp"] = ("127.0.0.1", None) if _is_local(container) else None

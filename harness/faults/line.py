@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+if TYPE_CHECKING:
+    import random
+    from collections.abc import Mapping
+
+    from harness.faults.luck import Luck
 
 __all__ = ["Conditions", "Direction", "Limit", "Line"]
 
@@ -33,23 +39,28 @@ class Conditions:
         jitter: Seconds by which that varies, either way.
         rate: Bytes a second; None is no limit.
         slice_size: Bytes a piece; None leaves chunks whole.
+        slice_variation: Bytes by which that varies, either way.
         slice_delay: Seconds before each piece.
         limit: After how many bytes a connection ends; None is never.
         is_silent: Whether everything is lost.
+        close_delay: Seconds by which the end of a connection is late.
     """
 
     latency: float = 0
     jitter: float = 0
     rate: float | None = None
     slice_size: int | None = None
+    slice_variation: int = 0
     slice_delay: float = 0
     limit: Limit | None = None
     is_silent: bool = False
+    close_delay: float = 0
 
-    def piece(self, size: int) -> int:
+    def piece(self, size: int, chance: random.Random) -> int:
         """Tell how many of so many bytes go next."""
         if self.slice_size is not None:
-            size = min(size, self.slice_size)
+            varied = chance.randint(-self.slice_variation, self.slice_variation)
+            size = min(size, max(1, self.slice_size + varied))
         if self.rate is not None:
             size = min(size, max(1, int(self.rate / TICKS)))
         return size
@@ -60,22 +71,30 @@ class Conditions:
 
 
 class Line:
-    """One direction, with the conditions of the moment, which may change at any time."""
+    """One direction, with the faults of the moment, which may change at any time."""
 
     def __init__(self) -> None:
-        self.now = Conditions()
+        self.faults: Mapping[str, tuple[float, dict[str, Any]]] = {}
         self._changed = asyncio.Event()
 
-    def change(self, **conditions: Any) -> None:
-        """Set some conditions, at once also for bytes that are under way."""
-        self._put(replace(self.now, **conditions))
+    def change(self, fault: str, probability: float, **conditions: Any) -> None:
+        """Begin a fault, or begin it anew, at once also for bytes that are under way."""
+        self._put({**self.faults, fault: (probability, conditions)})
 
     def reset(self) -> None:
         """Let everything pass again."""
-        self._put(Conditions())
+        self._put({})
 
-    def _put(self, conditions: Conditions) -> None:
-        self.now = conditions
+    def conditions(self, luck: Luck) -> Conditions:
+        """Add up the faults that meet a connection; good until `faults` is another object."""
+        found: dict[str, Any] = {}
+        for probability, conditions in self.faults.values():
+            if luck.is_met(probability):
+                found |= conditions
+        return Conditions(**found)
+
+    def _put(self, faults: Mapping[str, tuple[float, dict[str, Any]]]) -> None:
+        self.faults = faults
         self._changed.set()
         self._changed = asyncio.Event()
 

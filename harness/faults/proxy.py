@@ -8,20 +8,14 @@ seconds and bytes.
 from __future__ import annotations
 
 import asyncio
-import math
 import socket
-from typing import TYPE_CHECKING, Self
+from typing import Self
 
 from sqlalchemy.engine import URL, make_url
 
-from harness.faults.line import Limit
-from harness.faults.link import End, Link, Traffic, reset
-from harness.faults.word import Moment, WordCut
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from harness.faults.line import Direction, Line
+from harness.faults.link import End, Link, reset
+from harness.faults.luck import Luck
+from harness.faults.network import Faults
 
 __all__ = ["FaultProxy"]
 
@@ -29,7 +23,7 @@ HERE = "127.0.0.1"
 PORTS = {"postgresql": 5432, "mysql": 3306, "mariadb": 3306, "redis": 6379}
 
 
-class FaultProxy:
+class FaultProxy(Faults):
     """
     Stands before a server and passes bytes on, until it is told to do worse.
 
@@ -38,9 +32,14 @@ class FaultProxy:
     client) or ``both``. Faults add up. Only :meth:`down` and :meth:`up` have to be awaited,
     so that the others can be called from anywhere in the loop's thread.
 
+    With a ``probability`` below 1 a fault meets some connections and leaves the others alone;
+    a connection that is met by one is met by every other that is as probable. The seed decides
+    which they are, and all that varies.
+
     Args:
         upstream_host: Where the server is.
-        upstream_port: Its port.
+        upstream_port: Its port; ``upstream`` may be changed, for connections that come.
+        seed: What chance begins with.
 
     Example:
         >>> import asyncio, andamios
@@ -60,26 +59,26 @@ class FaultProxy:
         b'hell'
     """
 
-    def __init__(self, upstream_host: str, upstream_port: int) -> None:
+    def __init__(self, upstream_host: str, upstream_port: int, *, seed: int = 0) -> None:
+        super().__init__()
+        self.seed = seed
         self.upstream = (upstream_host, upstream_port)
         self._url = URL.create("tcp", host=upstream_host, port=upstream_port)
-        self._traffic = Traffic()
         self._place: socket.socket | None = None
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
-        self._links: set[Link] = set()
-        self._is_resetting = False
         self.host = HERE
         self.port = 0
         self.connections = 0
 
     @classmethod
-    def to(cls, url: str | URL) -> FaultProxy:
+    def to(cls, url: str | URL, *, seed: int = 0) -> FaultProxy:
         """
         Build a proxy for the server of a URL.
 
         Args:
             url: Of PostgreSQL, MySQL, MariaDB or Redis; TLS passes, as any bytes do.
+            seed: What chance begins with.
 
         Raises:
             ValueError: The URL leads to no server.
@@ -88,7 +87,7 @@ class FaultProxy:
         port = target.port or PORTS.get(target.get_backend_name())
         if port is None:
             raise ValueError(f"{target.drivername}: no port, and so no server to stand before")
-        made = cls(target.host or HERE, port)
+        made = cls(target.host or HERE, port, seed=seed)
         made._url = target
         return made
 
@@ -145,106 +144,20 @@ class FaultProxy:
         if self._server is None:
             self._server = await asyncio.start_server(self._accept, sock=_bound(self.port))
 
-    def latency(self, seconds: float, *, jitter: float = 0, stream: Direction = "down") -> None:
-        """Deliver everything late: by so many seconds, more or less the jitter; order stays."""
-        _check("latency", seconds, "seconds", least=0)
-        _check("jitter", jitter, "seconds", least=0)
-        for line in self._lines(stream):
-            line.change(latency=seconds, jitter=jitter)
-
-    def bandwidth(self, rate: float, *, stream: Direction = "down") -> None:
-        """Deliver so many bytes a second on each connection."""
-        _check("bandwidth", rate, "bytes a second", least=1)
-        for line in self._lines(stream):
-            line.change(rate=rate)
-
-    def slicer(self, size: int, *, delay: float = 0.001, stream: Direction = "down") -> None:
-        """Deliver in pieces of so many bytes, each after a delay in seconds."""
-        _check("slicer", size, "bytes", least=1)
-        _check("delay", delay, "seconds", least=0)
-        for line in self._lines(stream):
-            line.change(slice_size=size, slice_delay=delay)
-
-    def limit_data(self, size: int, *, stream: Direction = "down") -> None:
-        """Close each connection after so many more bytes, in the middle of whatever it is."""
-        _check("limit_data", size, "bytes", least=1)
-        for line in self._lines(stream):
-            line.change(limit=Limit(size))
-
-    def timeout(self, *, stream: Direction = "both") -> None:
-        """
-        Lose everything, and close nothing: a black hole.
-
-        Connections are accepted, and no byte gets through. What is lost stays so after
-        :meth:`reset`; what is sent then arrives.
-        """
-        for line in self._lines(stream):
-            line.change(is_silent=True)
-
-    def half_open(self) -> None:
-        """
-        Lose the server's end of each open connection without a word to its client.
-
-        So it looks after a firewall has forgotten a connection, or a machine its power.
-        New connections are well. :meth:`reset` tells the clients with RST.
-        """
-        for link in self._links:
-            link.half_open()
-
-    def reset_peer(self) -> None:
-        """Reset connections with RST, those that are open and those that come."""
-        self._is_resetting = True
-        for link in self._links:
-            link.reset()
-
-    def cut(self, word: bytes, moment: Moment = "before") -> asyncio.Event:
-        """
-        Break the next connection whose client sends this word, once.
-
-        Args:
-            word: Such as ``b"COMMIT"``; found only where nothing is encrypted.
-            moment: ``before`` (the server never sees it), ``after`` (it does, and the
-                connection breaks instead of its answer), or ``held`` (its answer does not
-                come, and nothing breaks until :meth:`reset`).
-
-        Returns:
-            Set when it has happened.
-        """
-        if not word:
-            raise ValueError("cut takes a word of at least one byte")
-        self._traffic.cut = WordCut(word, moment)
-        return self._traffic.cut.has_happened
-
-    def reset(self) -> None:
-        """Be a good proxy again; connections that cannot recover are reset."""
-        self._is_resetting = False
-        self._traffic.cut = None
-        for line in self._lines("both"):
-            line.reset()
-        for link in self._links:
-            if link.is_lost:
-                link.reset()
-
-    def _lines(self, stream: Direction) -> Iterator[Line]:
-        if stream not in {"up", "down", "both"}:
-            raise ValueError(f"stream is 'up', 'down' or 'both', not {stream!r}")
-        if stream != "down":
-            yield self._traffic.up
-        if stream != "up":
-            yield self._traffic.down
-
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        if self._is_resetting:
-            reset(writer)
-            return
-        task = asyncio.create_task(self._serve(End(reader, writer)))
+        luck = Luck(self.seed, self.connections)
+        for ending in self._traffic.endings.values():
+            if ending.seconds == 0 and luck.is_met(ending.probability):
+                reset(writer)
+                return
+        task = asyncio.create_task(self._serve(End(reader, writer), luck))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, client: End) -> None:
+    async def _serve(self, client: End, luck: Luck) -> None:
         try:
-            link = Link(client, End(*await asyncio.open_connection(*self.upstream)), self._traffic)
+            server = End(*await asyncio.open_connection(*self.upstream))
         except OSError:
             # As good as refused, which it cannot be any more.
             reset(client.writer)
@@ -252,6 +165,9 @@ class FaultProxy:
         except asyncio.CancelledError:
             client.writer.transport.abort()
             raise
+        link = Link(client, server, self._traffic, luck)
+        for fault, ending in self._traffic.endings.items():
+            link.end_later(fault, ending)
         self._links.add(link)
         try:
             await link.run()
@@ -266,8 +182,3 @@ def _bound(port: int) -> socket.socket:
     made.settimeout(0)
     made.bind((HERE, port))
     return made
-
-
-def _check(name: str, value: float, unit: str, *, least: float) -> None:
-    if not (math.isfinite(value) and value >= least):
-        raise ValueError(f"{name} takes {unit} from {least} on, not {value!r}")

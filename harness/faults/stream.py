@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from harness.faults.line import Limit, Line
+    from harness.faults.line import Conditions, Limit, Line
     from harness.faults.link import Link
 
 __all__ = ["Stream"]
@@ -39,7 +38,16 @@ class Stream:
         self._chunks: asyncio.Queue[tuple[float, bytes | None]] = asyncio.Queue(BACKLOG)
         self._limit: Limit | None = None
         self._left = 0
-        self._random = random.Random(0)  # noqa: S311  the same jitter in every run
+        self._chance = link.luck.split()
+        self._faults = line.faults
+        self._conditions = line.conditions(link.luck)
+
+    @property
+    def _now(self) -> Conditions:
+        if self._faults is not self._line.faults:
+            self._faults = self._line.faults
+            self._conditions = self._line.conditions(self._link.luck)
+        return self._conditions
 
     async def run(self) -> None:
         """Carry until the sender has ended, and tell the receiver so."""
@@ -61,24 +69,27 @@ class Stream:
                 arrived, data = await self._chunks.get()
                 await self._be_late(arrived)
                 if not data:
-                    await self._end(is_reset=data is None)
-                elif not self._line.now.is_silent and self._link.lets_pass(self, data):
+                    await self._end(arrived, is_reset=data is None)
+                elif not self._now.is_silent and self._link.lets_pass(self, data):
                     await self._send(data)
         except OSError:
             self._link.reset()
 
     async def _be_late(self, arrived: float) -> None:
-        loop, varied = asyncio.get_running_loop(), self._random.uniform(-1, 1)
+        loop, varied = asyncio.get_running_loop(), self._chance.uniform(-1, 1)
         while True:
-            now = self._line.now
+            now = self._now
             left = arrived + now.latency + now.jitter * varied - loop.time()
             if left <= 0:
                 return
             await self._line.wait(left)
 
-    async def _end(self, *, is_reset: bool) -> None:
-        while self._line.now.is_silent:
+    async def _end(self, arrived: float, *, is_reset: bool) -> None:
+        loop = asyncio.get_running_loop()
+        while self._now.is_silent:
             await self._line.wait(None)
+        while (left := arrived + self._now.close_delay - loop.time()) > 0:
+            await self._line.wait(left)
         if not self._link.lets_pass(self, b""):
             return
         if is_reset:
@@ -88,9 +99,9 @@ class Stream:
 
     async def _send(self, data: bytes) -> None:
         while data:
-            size = self._line.now.piece(len(data))
-            await self._line.wait(self._line.now.cost(size))
-            if self._line.now.is_silent:
+            size = self._now.piece(len(data), self._chance)
+            await self._line.wait(self._now.cost(size))
+            if self._now.is_silent:
                 return
             if self._writer.is_closing():
                 raise ConnectionResetError
@@ -105,7 +116,7 @@ class Stream:
             data = data[size:]
 
     def _allowance(self) -> int:
-        if self._limit is not self._line.now.limit:
-            self._limit = self._line.now.limit
+        if self._limit is not self._now.limit:
+            self._limit = self._now.limit
             self._left = self._limit.size if self._limit is not None else 0
         return self._left if self._limit is not None else CHUNK

@@ -21,11 +21,13 @@ class WordCut:
     Args:
         word: Bytes of the protocol; split between two packets they count too.
         moment: When it breaks.
+        probability: That a connection which sends it may be the one.
     """
 
-    def __init__(self, word: bytes, moment: Moment) -> None:
+    def __init__(self, word: bytes, moment: Moment, probability: float = 1) -> None:
         self.word = word
         self.moment = moment
+        self.probability = probability
         self.is_found = False
         self.has_happened = asyncio.Event()
 

@@ -6,7 +6,6 @@ which of the two it is, and a service only ever gets its own.
 """
 
 import re
-import secrets
 import shutil
 import signal
 from collections.abc import Iterator
@@ -84,17 +83,16 @@ def _start(binaries: Binaries, request: ServiceRequest) -> ServiceDetails:
     # Known before anything is made for it, so that another place can be tried at once.
     check_answer(binaries.flavour, binaries.version, binaries.source, request)
     data = fresh_data(binaries, request.folder)
-    password = secrets.token_hex(8)
     login = ServiceDetails(
         request.service,
         "127.0.0.1",
         0,
         user="root",
-        password=password,
+        password=request.password,
         database=_DATABASE,
         source=binaries.source,
     )
-    first = _first_statements(request.folder, password)
+    first = _first_statements(request.folder, request.password)
 
     def command(port: int) -> list[str]:
         chosen = settings_of(request.service, request.options)

@@ -3,7 +3,6 @@
 import importlib.metadata
 import importlib.util
 import re
-import secrets
 import shutil
 import signal
 from collections.abc import Iterable
@@ -112,7 +111,7 @@ def _copy_wheel(package: Path, target: Path) -> None:
 def _start(folder: Path, version: str, source: str, request: ServiceRequest) -> ServiceDetails:
     # Known before anything is made for it, so that another place can be tried at once.
     check_answer("PostgreSQL", version, source, request)
-    cluster = Cluster(folder, version, secrets.token_hex(8), server_user("postgres"))
+    cluster = Cluster(folder, version, request.password, server_user("postgres"))
     data = fresh_data(cluster, request.folder)
     why = lacks_shared_memory()
     login = ServiceDetails(

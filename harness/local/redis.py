@@ -4,7 +4,6 @@ import importlib.metadata
 import importlib.util
 import os
 import platform
-import secrets
 import shutil
 from collections.abc import Iterable
 from functools import partial
@@ -54,14 +53,15 @@ def _copy(program: Path, target: Path) -> None:
 
 
 def _start(program: Path, source: str, request: ServiceRequest) -> ServiceDetails:
-    password = secrets.token_hex(8)
     settings = settings_of("redis", request.options) | {
         "bind": "127.0.0.1",
         "dir": str(request.folder),
-        "requirepass": password,
+        "requirepass": request.password,
     }
     options = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    login = ServiceDetails("redis", "127.0.0.1", 0, password=password, database="0", source=source)
+    login = ServiceDetails(
+        "redis", "127.0.0.1", 0, password=request.password, database="0", source=source
+    )
 
     def command(port: int) -> list[str]:
         return [str(program), "--port", str(port), *options]

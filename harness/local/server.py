@@ -7,6 +7,7 @@ server, so that there is no moment in which one runs that nobody knows of.
 """
 
 import contextlib
+import json
 import os
 import pwd
 import signal
@@ -18,14 +19,30 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.folders import write_private
 from harness.logs import telling_line
 from harness.probes import wait_until_ready
 from harness.processes import ProcessMark, end_process
 from harness.services import ProviderError, ServiceDetails
 
-__all__ = ["Server", "end_servers", "give", "run_command", "serve", "server_user"]
+__all__ = [
+    "SMALL_DISK",
+    "Server",
+    "end_servers",
+    "give",
+    "mark_of",
+    "run_command",
+    "serve",
+    "serve_again",
+    "server_user",
+    "user_of",
+]
+
+SMALL_DISK = "small"
+"""A disk in a server's folder, mounted there to be filled."""
 
 _RECORD = "server.process"
+_COMMAND = "server.command"
 _LOG = "server.log"
 _PORT_TRIES = 4
 _RECORD_LIMIT = 10.0
@@ -82,6 +99,66 @@ def serve(server: Server) -> ServiceDetails:
     raise AssertionError("unreachable")
 
 
+def serve_again(folder: Path, details: ServiceDetails) -> ServiceDetails:
+    """
+    Start a server that has ended, as it was started before.
+
+    Args:
+        folder: Where it was launched, with its data.
+        details: Its details; its port is the same.
+
+    Returns:
+        Its details, as it answered itself.
+
+    Raises:
+        ProviderError: It ended, let nobody in for 60 seconds, or its folder is gone.
+    """
+    known = _known(folder)
+    return serve(
+        Server(
+            lambda _port: known["command"],
+            details,
+            folder,
+            signal.Signals[known["stop_signal"]],
+            known["user"],
+            known["environment"],
+            details.port,
+        )
+    )
+
+
+def mark_of(folder: Path) -> ProcessMark:
+    """
+    Give the process of the server that was launched in a folder.
+
+    Raises:
+        ProviderError: None was, or its folder is gone.
+    """
+    launched = _read_record(folder / _RECORD)
+    if launched is None:
+        raise ProviderError(f"no server was launched in {folder}")
+    return launched[0]
+
+
+def user_of(folder: Path) -> str | None:
+    """
+    Give the user whom the server of a folder runs as; None is that of this process.
+
+    Raises:
+        ProviderError: No server was launched there.
+    """
+    found: str | None = _known(folder)["user"]
+    return found
+
+
+def _known(folder: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads((folder / _COMMAND).read_text())
+    except FileNotFoundError:
+        raise ProviderError(f"no server was launched in {folder}") from None
+    return found
+
+
 def end_servers(folder: Path) -> None:
     """End the server that was launched in a folder, and nothing else."""
     record = folder / _RECORD
@@ -91,6 +168,8 @@ def end_servers(folder: Path) -> None:
             mark, stop_signal = launched
             end_process(mark, stop_signal)
         record.unlink(missing_ok=True)
+    if (folder / SMALL_DISK).is_mount():
+        run_command(["umount", "--lazy", str(folder / SMALL_DISK)], limit=_RECORD_LIMIT)
 
 
 def run_command(
@@ -168,6 +247,13 @@ def give(path: Path, user: str | None) -> Path:
 
 def _launch(server: Server, command: Sequence[str]) -> ProcessMark:
     record, log = server.folder / _RECORD, server.folder / _LOG
+    known = {
+        "command": list(command),
+        "user": server.user,
+        "environment": server.environment,
+        "stop_signal": server.stop_signal.name,
+    }
+    write_private(server.folder / _COMMAND, json.dumps(known))
     with record.open("w") as report, log.open("w") as output:
         report.write(f"{server.stop_signal.name}\n{ProcessMark.current().machine}\n")
         report.flush()

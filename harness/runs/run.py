@@ -10,7 +10,7 @@ is swept by the next one. Servers of the kept run are used, and outlive this one
 import json
 import shutil
 import uuid
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -141,6 +141,58 @@ class Run:
                 return outcome
             reasons.append(f"{choice}: {outcome}")
         raise ServiceUnavailableError(name, reasons)
+
+    def own_service(
+        self,
+        name: ServiceName,
+        provider: str,
+        options: ServiceOptions,
+        *,
+        owner: str,
+        password: str | None = None,
+    ) -> tuple[ServiceDetails, ServiceRequest]:
+        """
+        Start a server that nobody shares, and whose data outlives it, to be broken. Blocks.
+
+        It ends with the run, or by `release`. The addresses of servers that somebody else
+        runs are not looked at.
+
+        Args:
+            name: `postgresql`, `mysql`, `mariadb` or `redis`.
+            provider: `docker` or `local`; `auto` takes the first that works.
+            options: Which server it has to be.
+            owner: A name for it that is unique in this run.
+            password: Of its administrator; by default a new one.
+
+        Returns:
+            Where it listens and what it is, and what it was started for.
+
+        Raises:
+            ServiceUnavailableError: No provider can give it.
+        """
+        reasons = []
+        for choice in providers.starting_candidates(name, provider):
+            key = f"{outcome_key(name, choice, options)}-{owner}"
+            request = replace(self._request(name, key, options), is_durable=True)
+            if password is not None:
+                request = replace(request, password=password)
+            try:
+                self._check_open()
+                details = starting.start(
+                    request,
+                    choice,
+                    record=lambda _details: self._check_open(),
+                    journal=lambda _start: None,
+                )
+            except ProviderError as error:
+                reasons.append(f"{choice}: {error}")
+            else:
+                return details, request
+        raise ServiceUnavailableError(name, reasons)
+
+    def release(self, details: ServiceDetails, request: ServiceRequest) -> None:
+        """End a server of `own_service`, and remove its data."""
+        starting.clear(request, details.provider)
 
     def started(self) -> list[ServiceDetails]:
         """Return the services that this run uses so far, by name."""

@@ -28,8 +28,8 @@ async def manager(database_server: str, worker_name: str) -> AsyncIterator[TestD
         await manager.cleanup_test_database(worker)
 
 
-async def run(url: str, *statements: str) -> list[str]:
-    """Run statements and give the texts that the last one finds."""
+async def run(url: str, *statements: str) -> list[Any]:
+    """Run statements and give the values that the last one finds."""
     async with (
         AndamiosEngine(url, uvloop=False) as engine,
         engine.connections.acquire() as connection,

@@ -18,9 +18,11 @@ from sqlalchemy import text
 
 from andamios import AndamiosEngine, ConnectionFailedError
 from harness.faults import FaultProxy, Moment
+from harness.faults.line import Conditions
+from harness.faults.luck import Luck
 from harness.fixtures.faults import FaultProxyMaker
 
-SOON = 2.0
+SOON = 10.0
 """What a busy machine may add, in seconds."""
 
 
@@ -145,7 +147,7 @@ async def test_latency(client: Client, proxy: FaultProxy) -> None:
     await client.reader.readexactly(5)
     assert 0.28 <= time.monotonic() - began < 0.9
     proxy.reset()
-    assert await took(client.echo(b"a")) < 0.1
+    assert await took(client.echo(b"a")) < 0.19
 
 
 async def test_jitter_keeps_the_order(client: Client, proxy: FaultProxy) -> None:
@@ -180,11 +182,47 @@ async def test_slicer(client: Client, proxy: FaultProxy) -> None:
     """An answer arrives in pieces, none longer than asked for."""
     proxy.slicer(10, delay=0.02)
     client.writer.write(b"0123456789" * 5)
-    pieces = []
-    while sum(map(len, pieces)) < 50:
+    pieces: list[bytes] = []
+    while sum(len(piece) for piece in pieces) < 50:
         pieces.append(await client.reader.read(1000))
     assert b"0123456789" * 5 == b"".join(pieces)
     assert [10] * 5 == [len(piece) for piece in pieces]
+
+
+async def test_slices_vary(client: Client, proxy: FaultProxy) -> None:
+    """Pieces can be of sizes that differ, and each is within what was asked for."""
+    proxy.slicer(10, size_variation=6, delay=0.03)
+    client.writer.write(b"0123456789" * 10)
+    sizes: list[int] = []
+    while sum(sizes) < 100:
+        sizes.append(len(await client.reader.read(1000)))
+    assert 3 <= len(set(sizes))
+    assert all(4 <= size <= 16 for size in sizes[:-1])
+
+
+@pytest.mark.parametrize("stream", ["up", "down"])
+async def test_slow_close(client: Client, proxy: FaultProxy, echo: Echo, stream: Any) -> None:
+    """The other end hears late that one has closed; what was sent before is not late."""
+    proxy.slow_close(0.3, stream=stream)
+    assert b"a" == await client.echo(b"a")
+    began = time.monotonic()
+    client.writer.write_eof()
+    await echo.has_end.wait()
+    heard = time.monotonic() - began
+    assert b"" == await client.reader.read()
+    assert 0.3 <= time.monotonic() - began < SOON
+    assert (heard >= 0.3) is (stream == "up")
+
+
+async def test_a_slow_close_is_over(client: Client, proxy: FaultProxy, echo: Echo) -> None:
+    """An end that waits is told at once when all is well again."""
+    proxy.slow_close(60, stream="up")
+    client.writer.write_eof()
+    await asyncio.sleep(0.05)
+    assert [] == echo.ends
+    proxy.reset()
+    async with asyncio.timeout(SOON):
+        await echo.has_end.wait()
 
 
 async def test_limit_data(client: Client, proxy: FaultProxy, echo: Echo) -> None:
@@ -224,6 +262,33 @@ async def test_timeout(client: Client, proxy: FaultProxy, echo: Echo) -> None:
     await fresh.close()
 
 
+async def test_timeout_that_closes(client: Client, proxy: FaultProxy, echo: Echo) -> None:
+    """After some time in it connections are closed, those that came later too."""
+    proxy.timeout(0.2)
+    began = time.monotonic()
+    assert await client.hears_nothing(b"lost")
+    assert b"" == await client.reader.read(1)
+    assert 0.2 <= time.monotonic() - began < SOON
+    assert 0.2 <= await took(listen(proxy)) < SOON
+    assert b"" == echo.heard
+    proxy.reset()
+    fresh = await Client.of(proxy)
+    assert b"a" == await fresh.echo(b"a")
+    await fresh.close()
+
+
+async def test_timeout_that_is_over_in_time(client: Client, proxy: FaultProxy) -> None:
+    """A connection that was to be closed is spared, by its end or by one that closes nothing."""
+    proxy.timeout(0.1)
+    proxy.timeout()
+    assert await client.hears_nothing(b"lost")
+    await asyncio.sleep(0.1)
+    proxy.timeout(0.1)
+    proxy.reset()
+    await asyncio.sleep(0.2)
+    assert b"a" == await client.echo(b"a")
+
+
 async def test_timeout_of_answers(client: Client, proxy: FaultProxy, echo: Echo) -> None:
     """A request can arrive whose answer does not."""
     proxy.timeout(stream="down")
@@ -256,6 +321,88 @@ async def test_reset_peer(client: Client, proxy: FaultProxy, echo: Echo) -> None
     fresh = await Client.of(proxy)
     assert b"a" == await fresh.echo(b"a")
     await fresh.close()
+
+
+async def test_reset_peer_later(client: Client, proxy: FaultProxy, echo: Echo) -> None:
+    """Connections work for some time, and then get RST."""
+    proxy.reset_peer(0.2)
+    began = time.monotonic()
+    assert b"a" == await client.echo(b"a")
+    with pytest.raises(ConnectionResetError):
+        await client.reader.read(1)
+    assert 0.2 <= time.monotonic() - began < SOON
+    assert ["reset"] == echo.ends
+    fresh = await Client.of(proxy)
+    assert b"b" == await fresh.echo(b"b")
+    with pytest.raises(ConnectionResetError):
+        await fresh.reader.read(1)
+
+
+async def met(echo: Echo, seed: int, fault: Callable[[FaultProxy], object]) -> list[bool]:
+    """Tell which of 16 connections a fault meets that closes or silences them."""
+    found = []
+    async with FaultProxy("127.0.0.1", echo.port, seed=seed) as proxy:
+        clients = [await Client.of(proxy) for _ in range(8)]
+        for each in clients:
+            await each.echo(b"a")
+        fault(proxy)
+        clients += [await Client.of(proxy) for _ in range(8)]
+        for each in clients:
+            try:
+                each.writer.write(b"b")
+                async with asyncio.timeout(0.1):
+                    found.append(not await each.reader.read(1))
+            except (ConnectionError, TimeoutError):
+                found.append(True)
+            await each.close()
+    return found
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda proxy: proxy.latency(60, probability=0.5),
+        lambda proxy: proxy.bandwidth(1, probability=0.5),
+        lambda proxy: proxy.slicer(1, delay=60, probability=0.5),
+        lambda proxy: proxy.timeout(probability=0.5),
+        lambda proxy: proxy.timeout(0.05, probability=0.5),
+        lambda proxy: proxy.reset_peer(probability=0.5),
+        lambda proxy: proxy.reset_peer(0.0001, probability=0.5),
+    ],
+)
+async def test_probability(echo: Echo, fault: Callable[[FaultProxy], object]) -> None:
+    """A fault meets some connections, the same whichever it is, and by seed the same again."""
+    expected = [Luck(5, number).is_met(0.5) for number in range(1, 17)]
+    assert {True, False} == set(expected[:8]) == set(expected[8:])
+    assert expected == await met(echo, 5, fault)
+
+
+async def test_probability_of_what_comes_later(echo: Echo) -> None:
+    """So it is of faults for open connections, and of cuts; another seed draws others."""
+    expected = [Luck(5, number).is_met(0.5) for number in range(1, 9)]
+
+    def half_open(proxy: FaultProxy) -> None:
+        proxy.half_open(probability=0.5)
+
+    assert expected == (await met(echo, 5, half_open))[:8]
+    assert expected != (await met(echo, 6, half_open))[:8]
+
+    def cut(proxy: FaultProxy) -> None:
+        proxy.cut(b"b", probability=0.5)
+
+    first = [Luck(5, number).is_met(0.5) for number in range(1, 17)].index(True)
+    assert [number == first for number in range(16)] == await met(echo, 5, cut)
+
+
+def test_a_seed_draws_the_same_sizes() -> None:
+    """Whatever varies is the same for the same connection of a proxy with the same seed."""
+    conditions = Conditions(slice_size=10, slice_variation=9)
+    found = []
+    for seed, number in ((1, 1), (1, 1), (2, 1), (1, 2)):
+        chance = Luck(seed, number).split()
+        found.append([conditions.piece(100, chance) for _ in range(10)])
+    assert found[0] == found[1]
+    assert found[1] != found[2] != found[3] != found[1]
 
 
 async def test_a_reset_passes(client: Client, proxy: FaultProxy, echo: Echo) -> None:
@@ -391,6 +538,12 @@ def test_nothing_is_left(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
         lambda proxy: proxy.limit_data(0),
         lambda proxy: proxy.timeout(stream="sideways"),
         lambda proxy: proxy.cut(b""),
+        lambda proxy: proxy.slow_close(-1),
+        lambda proxy: proxy.timeout(-1),
+        lambda proxy: proxy.reset_peer(-1),
+        lambda proxy: proxy.slicer(1, size_variation=-1),
+        lambda proxy: proxy.latency(1, probability=1.1),
+        lambda proxy: proxy.half_open(probability=-0.1),
         lambda _proxy: FaultProxy.to("sqlite:///file.db"),
     ],
 )

@@ -190,7 +190,8 @@ async def test_an_application(engine: AndamiosEngine, db_session: AsyncSession) 
     async def create(
         code: str, tickets: Annotated[TicketRepository, deps[TicketRepository]]
     ) -> int:
-        return (await tickets.create(ticket(code))).id
+        created: int = (await tickets.create(ticket(code))).id
+        return created
 
     db_session.add(ticket("of the test"))
     await db_session.flush()

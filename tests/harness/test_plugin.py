@@ -128,7 +128,9 @@ def test_one_backend_starts_no_server(inner: Inner, pytester: pytest.Pytester) -
     result = inner(source, "--harness-backends=sqlite")
 
     result.assert_outcomes(passed=2, deselected=4)
-    result.stdout.fnmatch_lines(["*harness: provider auto, backends sqlite*", "sqlite: 1 passed"])
+    result.stdout.fnmatch_lines(
+        ["*harness: provider auto, backends sqlite, seed *", "sqlite: 1 passed"]
+    )
     result.stdout.no_fnmatch_line("* from docker*")
     assert [] == runs_left(pytester)
 
@@ -173,7 +175,7 @@ def test_required_backends_fail(inner: Inner, monkeypatch: pytest.MonkeyPatch) -
     assert pytest.ExitCode.TESTS_FAILED == result.ret
     result.stdout.fnmatch_lines(
         [
-            "harness: provider url, backends sqlite, postgresql, mysql, requires mysql",
+            "harness: provider url, backends sqlite, postgresql, mysql, requires mysql, seed *",
             "*mysql is not available*(required by --harness-require)",
             "mysql is not available | url: * let nobody in: * (unset ANDAMIOS_MYSQL_URL *",
         ]

@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -140,7 +141,7 @@ def test_a_run_that_goes_on_is_not_swept(run: Run, runs_dir: Path) -> None:
     ],
     ids=["pid reused", "unknown", "another machine", "rebooted", "another namespace", "alive"],
 )
-def test_whose_controller_is_gone(runs_dir: Path, change: dict[str, str], swept: bool) -> None:
+def test_whose_controller_is_gone(runs_dir: Path, change: dict[str, Any], swept: bool) -> None:
     """A reused pid is not mistaken for the controller; unknown machines are left alone."""
     old = Run.create(runs_dir)
     mark = replace(ProcessMark.current(), **change)
