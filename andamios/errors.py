@@ -284,7 +284,30 @@ class DeadlockError(TransactionError):
 
 
 class CommitOutcomeUnknownError(TransactionError):
-    """The connection was lost during COMMIT: it may or may not have happened."""
+    """
+    The connection was lost during COMMIT: it may or may not have happened.
+
+    Args:
+        message: What happened and what to do.
+        transaction: What the database knows the transaction by, if anybody looked for it:
+            PostgreSQL's transaction id, or the key of the commit marker in hexadecimals.
+        seen: What the last look for it found.
+        statement: None; COMMIT is no statement of the caller's.
+        code: The database's own code.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        transaction: str | None = None,
+        seen: str | None = None,
+        statement: str | None = None,
+        code: str | int | None = None,
+    ) -> None:
+        super().__init__(message, statement=statement, code=code)
+        self.transaction = transaction
+        self.seen = seen
 
 
 class DeadlineExceededError(TransactionError):
@@ -330,4 +353,11 @@ class MigrationError(AndamiosError):
 
 
 class ReadOnlyError(AndamiosError, AttributeError):
-    """A write was asked of a repository or a transaction that only reads."""
+    """
+    A write was asked of a repository, a transaction or a server that only reads.
+
+    ``has_moved`` is True when the URL has several hosts and this one takes no writes any more:
+    the next connection goes to another, and the work may be done again.
+    """
+
+    has_moved: bool = False

@@ -40,7 +40,8 @@ FILTERS = (
 )
 FIXTURES = (
     "backend engine db_session test_database clean_database own_database user_repository "
-    "redis_client cache_manager fault_proxy query_log max_queries default_isolation engine_options "
+    "redis_client cache_manager fault_proxy service_faults sqlite_faults fault_schedule "
+    "query_log max_queries default_isolation engine_options "
     "model_base db_metadata db_schema "
     "postgresql_options mysql_options mariadb_options redis_options"
 )
@@ -82,6 +83,7 @@ CONTRACT: dict[str, dict[str, str]] = {
         "ConnectionReturned": "",
         "CommitStarted": "",
         "TransactionEnded": "",
+        "CommitSettled": "",
         "PoolMeasured": "",
     },
     "andamios.core.hooks": {"Hooks": "listen remove"},
@@ -97,7 +99,9 @@ CONTRACT: dict[str, dict[str, str]] = {
     "andamios.resilience": {
         "ConnectionResilience": "execute_with_retry",
         "CircuitBreaker": "call",
-        "TransactionManager": "execute_in_transaction savepoint run",
+        "TransactionManager": "prepare execute_in_transaction savepoint run after_commit "
+        "after_rollback lock",
+        "callback_failures": "",
         "is_retryable": "",
     },
     "andamios.monitoring": {
@@ -136,7 +140,14 @@ CONTRACT: dict[str, dict[str, str]] = {
     "harness.isolation.joined": {"IsolationError": ""},
     "harness.faults": {
         "FaultProxy": "to url down up latency bandwidth slicer limit_data timeout half_open "
-        "reset_peer cut reset"
+        "reset_peer slow_close cut reset",
+        "FaultSchedule": "play",
+        "DatabaseFaults": "proxy url is_running kill start restart pause resume "
+        "too_many_connections free_connections terminate_connections mend "
+        "read_only read_write fill_disk free_disk",
+        "RedisFaults": "flush evict failover",
+        "SQLiteFaults": "kill_writer lock unlock fill_disk free_disk read_only read_write mend",
+        "cancelled_everywhere": "",
     },
     "harness.conformance.gaps": {"Gap": ""},
     "harness.conformance.repository": {"RepositoryContract": ""},
@@ -151,12 +162,6 @@ PLANNED: dict[str, tuple[str, ...]] = {
     ),
     "queries in full": ("QueryBuilder.as_models", "FilterBuilder.from_query_params"),
     "speed": ("QueryBuilder.explain_path", "plans/"),
-    "faults and settled commits": (
-        "service_faults",
-        "TransactionManager settles a lost COMMIT",
-        "deadlines that cancel on the server",
-        "fault suite with history checkers",
-    ),
 }
 
 OURS = {"contract.py", "test_contract.py", "test_exports.py"}

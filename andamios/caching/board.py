@@ -16,7 +16,8 @@ mark and its removal saw the mark, and is not kept. A load that began after that
 commit. A load that others wait for is shared only among readers who found equal versions.
 
 A mark ends by itself after ``LEASE`` seconds, for a writer that died. After a COMMIT whose
-outcome is unknown the mark is left to that: the server may still be at it.
+outcome is unknown the mark is left to that, since the server may still be at it; if somebody
+finds out what became of it, versions change and the mark goes then, as after any other end.
 
 The idea of a token that a write takes away from a load under way is that of leases in
 Facebook's memcache (Nishtala et al., "Scaling Memcache at Facebook", NSDI 2013, §3.2.1). There

@@ -209,8 +209,8 @@ class SharedBoard:
             await self._local.unmark(writer, tags, changed=changed)
 
     async def close(self) -> None:
-        """Close the connections to Redis."""
-        await self._client.aclose()
+        """Close the connections to Redis, all of them, even if who asks is cancelled."""
+        await asyncio.shield(asyncio.ensure_future(self._client.aclose()))
 
     def __repr__(self) -> str:
         return f"SharedBoard({'down' if self._is_down else 'up'})"

@@ -18,7 +18,7 @@ from sqlalchemy import event
 from sqlalchemy.util import await_only
 
 from andamios.caching.statements import commits_at_once, facts_of, touched_tags
-from andamios.core.facts import CommitStarted, TransactionEnded
+from andamios.core.facts import CommitSettled, CommitStarted, TransactionEnded
 from andamios.core.listening import (
     all_statements_seen,
     listen,
@@ -32,10 +32,14 @@ if TYPE_CHECKING:
 
     from andamios.caching.board import Board
     from andamios.core.engine import AndamiosEngine
+    from andamios.core.facts import Outcome
 
 __all__ = ["Watch", "tables_read"]
 
 STATEMENT = "before_cursor_execute"
+
+LOST = 1000
+"""Transactions that are remembered in case somebody settles their lost COMMITs."""
 
 
 @dataclass
@@ -99,6 +103,7 @@ class Watch:
         self._board = board
         self._named = named
         self._open: dict[int, Transaction] = {}
+        self._lost: dict[int, Transaction] = {}
         self._listeners = {
             "savepoint": self._savepoint,
             "rollback_savepoint": self._rollback_savepoint,
@@ -110,6 +115,7 @@ class Watch:
         listen(sync_engine, STATEMENT, self._execute, misses="writes")
         engine.hooks.listen(CommitStarted, self._commit)
         engine.hooks.listen(TransactionEnded, self._end)
+        engine.hooks.listen(CommitSettled, self._settle)
 
     def end(self) -> None:
         """Listen no longer."""
@@ -119,6 +125,7 @@ class Watch:
         stop(sync_engine, STATEMENT, self._execute, misses="writes")
         self._engine.hooks.remove(CommitStarted, self._commit)
         self._engine.hooks.remove(TransactionEnded, self._end)
+        self._engine.hooks.remove(CommitSettled, self._settle)
 
     def touched_by(self, connection: Connection) -> Collection[str] | None:
         """Give the tags that a connection's transaction touched; None if it is not known."""
@@ -186,9 +193,22 @@ class Watch:
 
     def _end(self, fact: TransactionEnded) -> None:
         transaction = self._open.pop(fact.transaction, None)
-        if transaction is None or not transaction.marked or fact.outcome == "unknown":
+        if transaction is None or not transaction.marked:
             return
-        changed = fact.outcome == "committed" or transaction.is_autocommit
+        if fact.outcome == "unknown":
+            self._lost[fact.transaction] = transaction
+            if len(self._lost) > LOST:
+                self._lost.pop(next(iter(self._lost)))
+            return
+        self._unmark(transaction, fact.outcome)
+
+    def _settle(self, fact: CommitSettled) -> None:
+        transaction = None if fact.transaction is None else self._lost.pop(fact.transaction, None)
+        if transaction is not None and fact.outcome != "unknown":
+            self._unmark(transaction, fact.outcome)
+
+    def _unmark(self, transaction: Transaction, outcome: Outcome) -> None:
+        changed = outcome == "committed" or transaction.is_autocommit
         await_only(self._board.unmark(transaction.writer, transaction.marked, changed=changed))
 
 

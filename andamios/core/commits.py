@@ -10,13 +10,18 @@ later COMMIT with ROLLBACK, which its drivers do not report. MySQL rolls all of 
 it meets a deadlock, MariaDB also when a row has changed since the transaction's snapshot, and
 both take what follows for a new transaction. Whoever caught the error
 would take everything for committed; so the failure is remembered, and COMMIT refused.
+
+Who has to know how far a COMMIT came, such as the layer that settles lost ones, puts a
+:class:`CommitWatcher` into the connection's ``info``.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, Protocol
 
 from andamios.core.listening import listen
+from andamios.core.translation import translate
 from andamios.errors import (
     CommitOutcomeUnknownError,
     ConnectionFailedError,
@@ -30,9 +35,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection, Dialect, Engine, ExceptionContext
 
+    from andamios.core.facts import Outcome
     from andamios.errors import AndamiosError
 
 __all__ = [
+    "WATCHER",
+    "CommitWatcher",
+    "is_of_commit",
+    "is_unknown",
     "mark_commit_errors",
     "name_lost_commit",
     "refuse_after_deadlocks",
@@ -42,10 +52,28 @@ __all__ = [
 MARK = "andamios_of_commit"
 FAILED = "andamios_failed"
 
+WATCHER = "andamios_watcher"
+"""Where a connection's ``info`` has the :class:`CommitWatcher` of its next COMMIT."""
 
 DEADLOCK = 1213
 CHANGED = 1020
 """Numbers of the errors with which MySQL and MariaDB roll the whole transaction back."""
+
+
+class CommitWatcher(Protocol):
+    """Who is told how far one COMMIT comes; called in SQLAlchemy's greenlet."""
+
+    def before(self, connection: Any) -> None:
+        """
+        Do what has to come last in the transaction.
+
+        Args:
+            connection: The driver's, as SQLAlchemy adapts it. What this raises ends the
+                transaction, of which COMMIT was not sent.
+        """
+
+    def ended(self, outcome: Outcome) -> None:
+        """Learn what came of a COMMIT that was sent."""
 
 
 def refuse_silent_rollbacks(engine: Engine) -> None:
@@ -84,6 +112,15 @@ def refuse_after_deadlocks(engine: Engine) -> None:
 
     fatal = {(DEADLOCK,), (CHANGED,)}
     _refuse_after(engine, lambda error: error.args[:1] in fatal, refusal)
+    dialect = engine.dialect
+    take_back = dialect.do_rollback_to_savepoint
+
+    def rollback_to_savepoint(connection: Connection, name: str) -> None:
+        # Savepoints went with the transaction; to ask for one would hide what took it.
+        if FAILED not in connection.info:
+            take_back(connection, name)
+
+    dialect.do_rollback_to_savepoint = rollback_to_savepoint  # type: ignore[method-assign]
 
 
 def _refuse_after(
@@ -131,18 +168,58 @@ def _is_usable(dialect: Dialect, connection: Any) -> bool:
 
 
 def mark_commit_errors(dialect: Dialect) -> None:
-    """Mark what COMMIT raises on an engine's own dialect."""
+    """Mark what COMMIT raises on an engine's own dialect, and tell who watches it."""
     do_commit = dialect.do_commit
 
     def commit(connection: Any) -> None:
+        watcher: CommitWatcher | None = connection.info.pop(WATCHER, None)
+        if watcher is not None:
+            _call_before(dialect, watcher, connection)
         try:
             do_commit(connection)
-        except Exception as error:
+        except BaseException as error:  # a cancellation too
             setattr(error, MARK, True)
+            if watcher is not None:
+                in_doubt = is_unknown(dialect, connection, error)
+                watcher.ended("unknown" if in_doubt else "rolled back")
             raise
+        if watcher is not None:
+            watcher.ended("committed")
 
     # Of this dialect alone, which no other engine has.
     dialect.do_commit = commit  # type: ignore[method-assign, assignment]
+
+
+def _call_before(dialect: Dialect, watcher: CommitWatcher, connection: Any) -> None:
+    try:
+        watcher.before(connection)
+    except Exception:
+        # SQLAlchemy sends none after a COMMIT that failed.
+        with suppress(dialect.loaded_dbapi.Error):
+            dialect.do_rollback(connection)
+        raise
+
+
+def is_unknown(dialect: Dialect, connection: Any, error: BaseException) -> bool:
+    """
+    Tell whether COMMIT may have happened all the same: nobody answered, or nobody waited.
+
+    Args:
+        dialect: Whose.
+        connection: The driver's, as SQLAlchemy adapts it.
+        error: What COMMIT raised.
+    """
+    if isinstance(error, TransactionError):
+        return False  # refused on this side, and rolled back
+    if not isinstance(error, dialect.loaded_dbapi.Error):
+        return True  # such as a cancellation
+    known = translate(error, is_disconnect=dialect.is_disconnect(error, connection, None))
+    return isinstance(known, ConnectionFailedError | CommitOutcomeUnknownError)
+
+
+def is_of_commit(error: BaseException | None) -> bool:
+    """Whether an error, or a cancellation, struck COMMIT."""
+    return getattr(error, MARK, False) is True
 
 
 def name_lost_commit(
@@ -159,13 +236,14 @@ def name_lost_commit(
     """
     if not isinstance(error, ConnectionFailedError):
         return error
-    if not getattr(context.original_exception, MARK, False):
+    if not is_of_commit(context.original_exception):
         return error
     connection = context.connection
     if connection and connection.get_execution_options().get("andamios_read_only"):
         return error
     return CommitOutcomeUnknownError(
         "The connection was lost during COMMIT, which may have happened or not. Look whether "
-        "the changes are there before you make them again.",
+        "the changes are there before you make them again. TransactionManager.run() finds out by "
+        "itself.",
         code=error.code,
     )

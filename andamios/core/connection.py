@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.pool import QueuePool
 from sqlalchemy.util.concurrency import greenlet_spawn
 
+from andamios.core.closing import finish
 from andamios.core.factory import check_sizes
 from andamios.core.guard import translating
 from andamios.core.listening import is_pool_ours
@@ -90,7 +91,7 @@ class ConnectionManager:
                 if held is not None and pool is not None and _returns_without_io(held, pool):
                     held.close()
                 else:
-                    await connection.__aexit__(None, None, None)
+                    await finish(connection.close())
 
     def stats(self) -> PoolStats:
         """Count the connections; costs no I/O."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Self
@@ -38,10 +39,13 @@ class AndamiosEngine:
     wrong address shows at the start, and disposes of the pool at the end.
 
     Args:
-        url: A database URL; a bare scheme gets its asynchronous driver.
+        url: A database URL; a bare scheme gets its asynchronous driver. It may name several
+            hosts: ``postgresql://one:5432,two:5432/shop?target_session_attrs=read-write``.
         uvloop: Whether to make uvloop the event loop where nothing else was chosen.
         monitor: What watches the pool while the engine is open; default: every 30 seconds.
-        options: Any key of :data:`ENGINE_CONFIG` and anything that SQLAlchemy's
+        options: ``pool_size``, ``max_overflow``, ``pool_timeout``, ``pool_recycle``,
+            ``pool_pre_ping`` (defaults: :data:`ENGINE_CONFIG`); ``tls``, ``tls_ca``,
+            ``tls_cert``, ``tls_key``, ``password_provider``; and anything that SQLAlchemy's
             ``create_async_engine`` takes.
 
     Raises:
@@ -223,7 +227,12 @@ class AndamiosEngine:
             await self._async_engine.dispose()
 
     async def __aenter__(self) -> Self:
-        await self.open()
+        try:
+            await self.open()
+        except BaseException:
+            # Nobody leaves a block that was not entered.
+            await asyncio.shield(asyncio.ensure_future(self.close()))
+            raise
         return self
 
     async def __aexit__(

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from andamios.core.pool import PoolStats
 
 __all__ = [
+    "CommitSettled",
     "CommitStarted",
     "ConnectionReturned",
     "ConnectionTaken",
@@ -99,6 +100,23 @@ class TransactionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class CommitSettled:
+    """
+    Somebody looked for a transaction whose COMMIT had lost its answer.
+
+    Args:
+        outcome: What was found: ``committed``, ``rolled back``, or ``unknown`` still.
+        duration: Seconds for which it was looked for.
+        transaction: Its number, of which :class:`TransactionEnded` said ``unknown``; None where
+            nobody listens to transactions.
+    """
+
+    outcome: Outcome
+    duration: float
+    transaction: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PoolMeasured:
     """
     The engine's health monitor counted the connections, as it does now and then.
@@ -116,5 +134,6 @@ Fact: TypeAlias = (
     | ConnectionReturned
     | CommitStarted
     | TransactionEnded
+    | CommitSettled
     | PoolMeasured
 )

@@ -8,6 +8,7 @@ wrapped for it.
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import logging
 import time
@@ -16,7 +17,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import event
 
+from andamios.core.commits import is_unknown
 from andamios.core.facts import (
+    CommitSettled,
     CommitStarted,
     ConnectionReturned,
     ConnectionTaken,
@@ -28,14 +31,13 @@ from andamios.core.facts import (
 )
 from andamios.core.listening import listen
 from andamios.core.pool import LivePool
-from andamios.errors import TransactionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sqlalchemy.engine import Connection, Engine, ExceptionContext
 
-__all__ = ["INTERNAL", "STARTED", "Hooks"]
+__all__ = ["INTERNAL", "STARTED", "Hooks", "cancel_again"]
 
 F = TypeVar("F")
 
@@ -208,8 +210,13 @@ class Hooks:
 
         def returned(_connection: Any, record: Any) -> None:
             since = record.info.pop(TAKEN, None)
-            if since is not None:
+            if since is None:
+                return
+            try:
                 self.announce(ConnectionReturned(time.perf_counter() - since))
+            except asyncio.CancelledError:
+                # SQLAlchemy would lose the connection, which goes back first.
+                cancel_again()
 
         # As a stranger, who sees every connection that is taken and returned.
         event.listen(self._engine, "checkout", taken)
@@ -228,11 +235,8 @@ class Hooks:
             try:
                 do_commit(connection)
                 outcome = "committed"
-            except TransactionError:
-                outcome = "rolled back"  # refused on this side, and rolled back
-                raise
-            except dialect.loaded_dbapi.Error as error:
-                if not dialect.is_disconnect(error, connection, None):
+            except BaseException as error:
+                if not is_unknown(dialect, connection, error):
                     outcome = "rolled back"
                 raise
             finally:
@@ -268,11 +272,20 @@ class Hooks:
             self.announce(TransactionEnded(number, outcome, time.perf_counter() - began))
 
 
+def cancel_again() -> None:
+    """Let a cancellation that came too early strike at the next await of this task."""
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()  # it stays one, for those who count them
+        task.cancel()
+
+
 _SOURCES: dict[type[Any], Callable[[Hooks], None]] = {
     QueryFinished: Hooks._announce_queries,  # noqa: SLF001  this very class
     ConnectionTaken: Hooks._announce_waits,  # noqa: SLF001
     ConnectionReturned: Hooks._announce_returns,  # noqa: SLF001
     CommitStarted: Hooks._announce_transactions,  # noqa: SLF001
     TransactionEnded: Hooks._announce_transactions,  # noqa: SLF001
+    CommitSettled: lambda _hooks: None,  # announced by who settles them
     PoolMeasured: lambda _hooks: None,  # announced by HealthMonitor
 }

@@ -15,16 +15,24 @@ from sqlalchemy.util.concurrency import await_only
 from andamios.core.commits import refuse_after_deadlocks
 from andamios.core.decimals import fit
 from andamios.core.hooks import INTERNAL
+from andamios.core.hosts import Hosts, UnfitError, drop_standbys, take_hosts
+from andamios.core.kills import ORIGIN, Kills, Origin, note_origin
+from andamios.core.levels import survive_lost_levels
 from andamios.core.listening import listen
 from andamios.core.strict import make_strict
+from andamios.core.translation import error_code, translate
+from andamios.errors import ConnectionFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from sqlalchemy.engine import URL, Connection, Dialect
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-__all__ = ["connect", "prepare", "target"]
+__all__ = ["prepare", "target"]
+
+WHO = f"SELECT {ORIGIN}, @@global.read_only"
+"""Asked on each connection that is made: which server it is, and whether it only reads."""
 
 OWN_TEXTS: tuple[type[Any], ...] = (
     mysql.CHAR,
@@ -55,21 +63,81 @@ class RoundedNumeric(mysql.NUMERIC):
 
 def target(url: URL) -> tuple[URL, dict[str, Any]]:
     """Give the URL, and the arguments for the driver; the command runs once a connection."""
-    arguments: dict[str, Any] = {"init_command": "SET time_zone = '+00:00'"}
-    if url.get_driver_name() == "aiomysql":
-        arguments["async_creator_fn"] = connect
+    url, arguments = take_hosts(url)
+    arguments["init_command"] = "SET time_zone = '+00:00'"
+    opens = {"aiomysql": _open_aiomysql, "asyncmy": _open_asyncmy}.get(url.get_driver_name())
+    if opens is not None:
+        arguments["async_creator_fn"] = _creator(opens)
     return url, arguments
 
 
-async def connect(**options: Any) -> Any:
+def _creator(opens: Callable[[dict[str, Any]], Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Give what connects, to whichever of the hosts will do, and notes where that led."""
+
+    async def connect(role: str, options: dict[str, Any]) -> Any:
+        connection = await opens(options)
+        try:
+            found = await _ask(connection)
+            if role != "any":
+                _check_role(role, found)
+        except BaseException:
+            connection.close()
+            raise
+        # A pooler that does not hand numbers on would end a stranger.
+        if found is not None and found[0] == connection.thread_id():
+            thread, host, port, started, _ = found
+            known = options | {"async_creator_fn": hosts.connect}
+            note_origin(connection, Origin(thread, (host, port, started), known))
+        return connection
+
+    hosts = Hosts(connect, "connect_timeout")
+    return hosts.connect
+
+
+async def _ask(connection: Any) -> tuple[Any, ...] | None:
+    """Ask a server which one it is; None if it does not understand the question."""
+    try:
+        async with connection.cursor() as cursor:
+            await cursor.execute(WHO)
+            found: tuple[Any, ...] = await cursor.fetchone()
+            return found
+    except Exception as error:
+        if error_code(error) is None or isinstance(translate(error), ConnectionFailedError):
+            raise
+        return None
+
+
+def _check_role(role: str, found: tuple[Any, ...] | None) -> None:
+    """
+    Check that a server is what ``target_session_attrs`` asks for.
+
+    Raises:
+        UnfitError: It is not.
+    """
+    if found is None:
+        raise UnfitError("it does not tell its role")
+    only_reads = str(found[4]).upper() not in {"0", "OFF"}
+    if only_reads is not (role in {"read-only", "standby"}):
+        raise UnfitError(f"it {'only reads' if only_reads else 'takes writes'}")
+
+
+async def _open_asyncmy(options: dict[str, Any]) -> Any:
+    return await importlib.import_module("asyncmy").connect(**options)
+
+
+async def _open_aiomysql(options: dict[str, Any]) -> Any:
     """
     Connect through aiomysql; a greeting without TLS is refused where TLS is asked for.
 
     aiomysql 0.3 would go on in plain text, and so would send the password to whoever takes
-    one bit out of the greeting.
+    one bit out of the greeting. Nor would it close the socket when it is cancelled.
     """
     connection = _checked_connection()(**options)
-    await connection._connect()  # noqa: SLF001  as aiomysql.connect() does
+    try:
+        await connection._connect()  # noqa: SLF001  as aiomysql.connect() does
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
@@ -97,6 +165,9 @@ def prepare(engine: AsyncEngine) -> None:
     # Types that a model takes from MySQL's own dialect stay as they are.
     dialect.colspecs = {**dialect.colspecs, **{kind: kind for kind in OWN_TEXTS}}
     refuse_after_deadlocks(engine.sync_engine)
+    drop_standbys(dialect)
+    survive_lost_levels(engine.sync_engine)
+    Kills(dialect).watch(engine.sync_engine)
     if dialect.driver == "aiomysql":
         _repair_bytes()
 

@@ -196,6 +196,13 @@ class LivePool(Pool):
         found: ConnectionPoolEntry = record
         return found
 
+    def give_up(self, connection: object) -> None:
+        """Close a driver's connection that is out, and of which nobody else could let go."""
+        for record in tuple(self.check_outs):
+            fairy: Any = record.fairy_ref() if record.fairy_ref is not None else None  # type: ignore[attr-defined]
+            if record.dbapi_connection is connection and fairy is not None:
+                fairy.invalidate()
+
     def take_back(self, record: ConnectionPoolEntry) -> None:
         """Take a connection back that was lent; no I/O where :meth:`has_room`."""
         if self.is_pinged:

@@ -9,9 +9,13 @@ still is an ``executemany`` is cut into pieces that fit one write.
 
 from __future__ import annotations
 
+import importlib
+import os
 from typing import TYPE_CHECKING, Any
 
+from andamios.core.cancels import Cancels
 from andamios.core.commits import refuse_silent_rollbacks
+from andamios.core.hosts import Hosts, UnfitError, drop_standbys, take_hosts
 from andamios.core.json import loads
 from andamios.core.listening import listen
 from andamios.core.poolers import recognise_poolers
@@ -31,13 +35,29 @@ JSONB_VERSION = b"\x01"
 ONE_WRITE = 64 * 1024
 """Bytes; half of what asyncpg sends at once, since sizes are estimated."""
 
+LIMIT = 60.0
+"""Seconds for connecting to a single host; asyncpg's own."""
+
 FIXED_SIZE = 32
 """Bytes; more than a number, a moment or a UUID takes."""
 
 
 def target(url: URL) -> tuple[URL, dict[str, Any]]:
-    """Give the URL, and no arguments for the driver."""
-    return url, {}
+    """Give the URL, and what connects to whichever of its hosts will do."""
+    if url.get_driver_name() != "asyncpg":
+        return url, {}
+    url, arguments = take_hosts(url, os.environ.get("PGTARGETSESSIONATTRS"))
+    return url, arguments | {"async_creator_fn": Hosts(_open, "timeout", limit=LIMIT).connect}
+
+
+async def _open(role: str, options: dict[str, Any]) -> Any:
+    asyncpg: Any = importlib.import_module("asyncpg")
+    if role != "any":
+        options = options | {"target_session_attrs": role}
+    try:
+        return await asyncpg.connect(**options)
+    except asyncpg.TargetServerAttributeNotMatched as error:
+        raise UnfitError(f"it is not {role}") from error
 
 
 def prepare(engine: AsyncEngine) -> None:
@@ -45,8 +65,10 @@ def prepare(engine: AsyncEngine) -> None:
     dialect = engine.sync_engine.dialect
     make_strict(dialect)
     refuse_silent_rollbacks(engine.sync_engine)
+    drop_standbys(dialect)
     if dialect.driver == "asyncpg":
         recognise_poolers(dialect)
+        Cancels().watch(engine.sync_engine)
         dialect.use_insertmanyvalues_wo_returning = True
         listen(engine.sync_engine, "do_executemany", _execute_in_pieces)
 

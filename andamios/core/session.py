@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL
 from sqlalchemy.orm.exc import StaleDataError
 
 from andamios.core import current
+from andamios.core.closing import finish
 from andamios.core.factory import create_engine
 from andamios.core.guard import translating
 from andamios.core.lazy import refuse_lazy_loads
@@ -146,6 +147,23 @@ class AsyncSession(sa_asyncio.AsyncSession):
         if self._owned_engine is not None:
             await self._owned_engine.dispose()
 
+    async def invalidate(self) -> None:
+        """
+        Close the connections instead of giving them back, and end the transaction.
+
+        A cancellation strikes when that is done: half of it would keep SQLite's writers out.
+        """
+        closing = asyncio.ensure_future(self._invalidate())
+        try:
+            await asyncio.shield(closing)
+        except asyncio.CancelledError:
+            await asyncio.wait([closing])
+            raise
+
+    async def _invalidate(self) -> None:
+        with self._in_use(), translating():
+            await super().invalidate()
+
     @contextmanager
     def _in_use(self) -> Iterator[None]:
         task = asyncio.current_task()
@@ -207,7 +225,7 @@ def _guarded(method: Any) -> Any:
 
 for _name in (
     *("commit", "connection", "delete", "delete_all", "execute", "flush", "get", "get_one"),
-    *("invalidate", "merge", "merge_all", "refresh", "reset", "rollback", "run_sync"),
+    *("merge", "merge_all", "refresh", "reset", "rollback", "run_sync"),
     *("scalar", "scalars", "stream", "stream_scalars"),
 ):
     setattr(AsyncSession, _name, _guarded(getattr(sa_asyncio.AsyncSession, _name)))
@@ -283,7 +301,6 @@ class SessionManager:
 
 async def _closed(session: AsyncSession) -> None:
     if session.sync_session.in_transaction():
-        # In a task of its own: a cancellation must not stop the connection's return.
-        await asyncio.shield(asyncio.ensure_future(session.close()))
+        await finish(session.close())
     else:
         session.sync_session.close()  # which has nothing to wait for

@@ -10,15 +10,18 @@ servers would refuse; and text functions that know more than ASCII.
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import uuid
 import weakref
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import aiosqlite
 from sqlalchemy import event
 from sqlalchemy.util.concurrency import await_only, in_greenlet
 
+from andamios.core.endings import Endings
 from andamios.core.hooks import INTERNAL
 from andamios.core.listening import listen
 from andamios.core.sqlite_compiler import StrictTypeCompiler
@@ -34,6 +37,9 @@ __all__ = ["BUSY_TIMEOUT", "is_memory", "prepare", "shared_memory_url", "target"
 BUSY_TIMEOUT = 10.0
 """How long a writer waits for another one, in seconds."""
 
+THREAD_LOOK = 0.005
+"""How often a thread that is to end is looked at, in seconds."""
+
 
 class SQLiteConnection(sqlite3.Connection):
     """A connection that sets itself up in the thread, and so in the one hop, that opens it."""
@@ -41,6 +47,7 @@ class SQLiteConnection(sqlite3.Connection):
     def __init__(self, database: Any, *args: Any, **kwargs: Any) -> None:
         super().__init__(database, *args, **kwargs)
         self._cursors: weakref.WeakSet[sqlite3.Cursor] = weakref.WeakSet()
+        self._is_closed = False
         self.execute("PRAGMA foreign_keys=ON")
         if "vfs=memdb" not in str(database):
             self.execute("PRAGMA journal_mode=WAL")
@@ -65,12 +72,65 @@ class SQLiteConnection(sqlite3.Connection):
             raise
 
     def close(self) -> None:
-        """Close cursors too: one that a traceback refers to would keep the transaction open."""
+        """
+        Close cursors too: one that a traceback refers to would keep the transaction open.
+
+        Closing twice is fine, as it is in sqlite3: who is cancelled while it closes does it again.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
         for cursor in self._cursors:
             cursor.close()
         if self.in_transaction:
             self.rollback()
         super().close()
+
+
+class ThreadedConnection(aiosqlite.Connection):
+    """
+    The connection's thread, which is stopped once.
+
+    aiosqlite 0.22 waits for the answer to each ``stop``, and a thread that was stopped gives
+    none: a task that was cancelled twice while it closed its connection would never end, and
+    nor would ``asyncio.run``.
+    """
+
+    _is_stopped = False
+
+    def stop(self) -> asyncio.Future[Any] | None:
+        """Stop the thread; None if it was told before."""
+        if self._is_stopped:
+            return None
+        self._is_stopped = True
+        return super().stop()
+
+
+class Threads(Endings[ThreadedConnection]):
+    """Keeps an event loop until threads have told it how an interrupted statement ended."""
+
+    def victim_of(self, driver_connection: Any) -> ThreadedConnection | None:
+        """Tell whose thread has to end."""
+        return driver_connection if isinstance(driver_connection, ThreadedConnection) else None
+
+    def address_of(self, _victim: ThreadedConnection) -> tuple[Any, ...]:
+        """Tell that it is in this process."""
+        return ("SQLite",)
+
+    async def end_all(self, first: ThreadedConnection) -> None:
+        """Wait until they have ended."""
+        while connection := self.next_at(self.address_of(first)):
+            # A thread has no event that could be waited for here.
+            while connection._thread.is_alive():  # noqa: ASYNC110, SLF001
+                await asyncio.sleep(THREAD_LOOK)
+            self.remove(connection)
+
+
+def connect(database: str, **options: Any) -> ThreadedConnection:
+    """Connect as ``aiosqlite.connect`` does; a process that ends does not wait for the thread."""
+    connection = ThreadedConnection(partial(sqlite3.connect, database, **options), 64)
+    connection._thread.daemon = True  # noqa: SLF001  as SQLAlchemy does it
+    return connection
 
 
 def target(url: URL) -> tuple[URL, dict[str, Any]]:
@@ -79,7 +139,12 @@ def target(url: URL) -> tuple[URL, dict[str, Any]]:
 
     ``isolation_level=None`` leaves BEGIN to us.
     """
-    arguments = {"factory": SQLiteConnection, "isolation_level": None, "timeout": BUSY_TIMEOUT}
+    arguments: dict[str, Any] = {
+        "factory": SQLiteConnection,
+        "isolation_level": None,
+        "timeout": BUSY_TIMEOUT,
+        "async_creator_fn": connect,
+    }
     return shared_memory_url(url) if is_memory(url) else url, arguments
 
 
@@ -111,6 +176,7 @@ def prepare(engine: AsyncEngine) -> None:
     writer = Writer(BUSY_TIMEOUT, blocks_readers=in_memory)
     give_writer(dialect, writer)
     event.listen(sync_engine, "invalidate", _interrupt)
+    Threads().watch(sync_engine)
     listen(sync_engine, "before_cursor_execute", _check_lengths)
     listen(sync_engine, "begin", partial(_begin, writer))
     listen(sync_engine, "commit", writer.end)

@@ -10,6 +10,7 @@ TEXT with a numeric collation.
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self, cast
 
 from sqlalchemy import types as sa_types
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Dialect
 
-__all__ = ["REAL_DIGITS", "STRICT_TYPES", "RowId", "refuse_long_texts", "refuse_too_long"]
+__all__ = [
+    "REAL_DIGITS",
+    "STRICT_TYPES",
+    "RowId",
+    "refuse_any_long_text",
+    "refuse_long_texts",
+    "refuse_too_long",
+]
 
 DEFAULT_SCALE = 10
 """Digits behind the point that SQLAlchemy reads where a column does not say."""
@@ -55,8 +63,19 @@ def refuse_too_long(parameters: Any, context: Any) -> None:
         return
     # Many rows come as a list of tuples, or in one tuple where one statement holds them.
     is_flat = not (parameters and isinstance(parameters[0], tuple))
-    for row in (parameters,) if is_flat else parameters:
-        refuse_long_texts(row)
+    refuse_any_long_text((parameters,) if is_flat else parameters)
+
+
+def refuse_any_long_text(rows: Iterable[Iterable[Any]]) -> None:
+    """
+    Refuse rows with a text that is longer than its column.
+
+    Raises:
+        DataError: One of them has one.
+    """
+    if TooLong in {*map(type, chain.from_iterable(rows))}:
+        for row in rows:
+            refuse_long_texts(row)
 
 
 def refuse_long_texts(row: Iterable[Any]) -> None:

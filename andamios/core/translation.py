@@ -97,6 +97,11 @@ SQLITE_NAMES: dict[str, ErrorClass] = {
     "SQLITE_IOERR": errors.ConnectionFailedError,
 }
 
+MOVED = (
+    "The server takes no writes now, and its connections were dropped; run the transaction again, "
+    "since another host of the URL may take them"
+)
+
 ADVICE: dict[ErrorClass, str] = {
     errors.DuplicateError: "A row with this value exists already",
     errors.ForeignKeyError: "The row it refers to is missing, or rows still refer to it",
@@ -159,7 +164,9 @@ def translate(
     code = error_code(error)
     if code is None and not is_disconnect:
         return _translate_python_error(error, statement)
-    return _build(_class_of(code, is_disconnect=is_disconnect), error, code, statement, table)
+    kind = _class_of(code, is_disconnect=is_disconnect)
+    found = _build(kind, error, code, statement, table)
+    return _moved(found) if is_disconnect and isinstance(found, errors.ReadOnlyError) else found
 
 
 def unclassified(error: sa_exc.StatementError) -> errors.QueryError | None:
@@ -234,6 +241,14 @@ def _message(
     reason = f" [{code}]" if code is not None else ""
     during = f" in: {' '.join(statement.split())}" if statement else ""
     return f"{what}{where}{reason}{during}"
+
+
+def _moved(refused: errors.ReadOnlyError) -> errors.ReadOnlyError:
+    # Counts as lost only where another host may take the write: see core/hosts.py.
+    message = _message(errors.ReadOnlyError, refused.code, refused.statement, advice=MOVED)
+    error = errors.ReadOnlyError(message, statement=refused.statement, code=refused.code)
+    error.has_moved = True
+    return error
 
 
 def _with_statement(error: errors.AndamiosError, statement: str | None) -> errors.AndamiosError:

@@ -5,6 +5,7 @@ from andamios.errors import MissingDependencyError
 try:
     from andamios.migrations.lint import LintFinding
     from andamios.migrations.manager import MigrationManager
+    from andamios.migrations.markers import create_commit_markers, drop_commit_markers
     from andamios.migrations.scripts import MigrationRecord
     from andamios.migrations.version import EnvironmentVersion, SchemaVersion
 except ModuleNotFoundError as error:
@@ -18,4 +19,6 @@ __all__ = [
     "MigrationManager",
     "MigrationRecord",
     "SchemaVersion",
+    "create_commit_markers",
+    "drop_commit_markers",
 ]

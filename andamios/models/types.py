@@ -51,6 +51,8 @@ DEFAULT_ENUM_LENGTH = 64
 BIG_INTEGER = sa.BigInteger().with_variant(RowId(), "sqlite")
 MYSQL = ("mysql", "mariadb")
 MICROSECOND = dt.timedelta(microseconds=1)
+TEXT_LENGTH = len("2026-01-31 12:30:00.000000")
+"""Characters of a moment as SQLAlchemy writes it on SQLite."""
 
 
 class UTCDateTime(TypeDecorator[dt.datetime]):
@@ -108,18 +110,38 @@ class UTCDateTime(TypeDecorator[dt.datetime]):
         return moment if dialect.name == "postgresql" else moment.replace(tzinfo=None)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Any] | None:
-        """Leave what is in UTC already, as asyncpg gives every moment."""
+        """Read it in one step, of which there is one for each row; asyncpg gives UTC by itself."""
         if dialect.driver == "asyncpg":
             return None
-        return super().result_processor(dialect, coltype)
+        of_dialect = self.impl_instance.result_processor(dialect, coltype)
+        if of_dialect is None:
+            return _in_utc
+        if dialect.name != "sqlite":
+            return super().result_processor(dialect, coltype)
+        from_text = dt.datetime.fromisoformat
+
+        def read(value: Any) -> Any:
+            if value is None:
+                return None
+            is_usual = type(value) is str and len(value) == TEXT_LENGTH
+            try:
+                return from_text(f"{value}+00:00") if is_usual else _in_utc(of_dialect(value))
+            except ValueError:
+                return _in_utc(of_dialect(value))
+
+        return read
 
     def process_result_value(
         self, value: dt.datetime | None, dialect: Dialect
     ) -> dt.datetime | None:
         """Give it back in UTC."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
+        return _in_utc(value)
+
+
+def _in_utc(value: dt.datetime | None) -> dt.datetime | None:
+    if value is None:
+        return None
+    return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
 class Duration(TypeDecorator[dt.timedelta]):

@@ -115,6 +115,7 @@ def _families(sources: list[Source]) -> Iterator[Metric]:
     yield _durations("pool_wait", "Time until a connection was there", sources)
     yield _durations("connection_held", "Time for which a connection was held", sources)
     yield _counts("transactions", "Transactions that ended", "outcome", sources)
+    yield _counts("commits_settled", "COMMITs whose answer was lost", "outcome", sources)
     yield _durations("transaction_duration", "Time from BEGIN to the end", sources)
 
 
@@ -149,9 +150,12 @@ def _add(family: HistogramMetricFamily, labels: tuple[str, ...], latencies: Late
 def _counts(name: str, text: str, label: str, sources: list[Source]) -> Metric:
     family = CounterMetricFamily(f"andamios_{name}", text, labels=(*ENGINE, label))
     for database, backend, measures in sources:
-        found: Mapping[Any, int]
-        found = measures.errors if name == "query_errors" else measures.outcomes
-        for value, count in list(found.items()):
+        found: dict[str, Mapping[Any, int]] = {
+            "query_errors": measures.errors,
+            "transactions": measures.outcomes,
+            "commits_settled": measures.settled,
+        }
+        for value, count in list(found[name].items()):
             family.add_metric((database, backend, value.replace(" ", "_")), count)
     return family
 

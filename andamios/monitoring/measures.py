@@ -7,6 +7,7 @@ from collections import Counter, deque
 from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from andamios.core.facts import (
+    CommitSettled,
     ConnectionReturned,
     ConnectionTaken,
     Outcome,
@@ -74,6 +75,7 @@ class Measures:
         self.held = Latencies()
         self.outcomes: Counter[Outcome] = Counter()
         self.transactions = Latencies()
+        self.settled: Counter[Outcome] = Counter()
         self.samples: deque[PoolSample] = deque(maxlen=SAMPLES)
         self._backend = backend
         self._slow_query = slow_query
@@ -91,6 +93,7 @@ class Measures:
         hooks.listen(ConnectionTaken, self.taken)
         hooks.listen(ConnectionReturned, self.returned)
         hooks.listen(TransactionEnded, self.ended)
+        hooks.listen(CommitSettled, self.found)
         hooks.listen(PoolMeasured, self.measured)
 
     def stop(self, hooks: Hooks) -> None:
@@ -101,6 +104,7 @@ class Measures:
         hooks.remove(ConnectionTaken, self.taken)
         hooks.remove(ConnectionReturned, self.returned)
         hooks.remove(TransactionEnded, self.ended)
+        hooks.remove(CommitSettled, self.found)
         hooks.remove(PoolMeasured, self.measured)
 
     def query(self, fact: QueryFinished) -> None:
@@ -129,6 +133,10 @@ class Measures:
         """Count a transaction."""
         self.outcomes[fact.outcome] += 1
         self.transactions.observe(fact.duration)
+
+    def found(self, fact: CommitSettled) -> None:
+        """Count a COMMIT whose answer was lost."""
+        self.settled[fact.outcome] += 1
 
     def measured(self, fact: PoolMeasured) -> None:
         """Remember what the engine's monitor counted."""

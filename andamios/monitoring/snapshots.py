@@ -29,6 +29,7 @@ class MetricsSnapshot:
         errors: Failed statements, by the error's class.
         slow_queries: Statements that took longer than the threshold.
         transactions: By outcome.
+        settled: COMMITs whose answer was lost, by what was found out about them.
         transaction_duration: From BEGIN to the end.
         pool: Connections now.
         pool_wait: How long somebody waited for a connection.
@@ -42,6 +43,7 @@ class MetricsSnapshot:
     errors: dict[str, int]
     slow_queries: int
     transactions: dict[Outcome, int]
+    settled: dict[Outcome, int]
     transaction_duration: LatencySummary
     pool: PoolStats
     pool_wait: LatencySummary
@@ -70,6 +72,7 @@ def snapshot_of(measures: Measures, database: str, backend: str) -> MetricsSnaps
         errors=dict(measures.errors),
         slow_queries=measures.slow.count,
         transactions=dict(measures.outcomes),
+        settled=dict(measures.settled),
         transaction_duration=measures.transactions.summary(),
         pool=measures.pool(),
         pool_wait=measures.waits.summary(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from andamios.resilience.breaker import CircuitBreaker
+from andamios.resilience.callbacks import callback_failures
 from andamios.resilience.classify import is_retryable
 from andamios.resilience.retry import ConnectionResilience
 from andamios.resilience.savepoints import SavepointContext
@@ -13,5 +14,6 @@ __all__ = [
     "ConnectionResilience",
     "SavepointContext",
     "TransactionManager",
+    "callback_failures",
     "is_retryable",
 ]

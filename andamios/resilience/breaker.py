@@ -9,10 +9,16 @@ for one trial call after a pause.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
-from andamios.errors import CircuitOpenError, ConfigurationError, PoolTimeoutError
+from andamios.errors import (
+    CircuitOpenError,
+    ConfigurationError,
+    DeadlineExceededError,
+    PoolTimeoutError,
+)
 from andamios.resilience.classify import is_connection_failure
 
 if TYPE_CHECKING:
@@ -29,8 +35,9 @@ class CircuitBreaker:
     """
     Refuses calls at once while the server is known to be away.
 
-    Only failed connections count; a server that refuses a statement has answered. Share
-    one breaker between all that call the same server in this event loop.
+    Failed connections count, and deadlines, since a server that is silent tells nothing else;
+    one that refuses a statement has answered. Share one breaker between all that call the
+    same server in this event loop.
 
     Args:
         failures: Failed connections in a row that open it.
@@ -81,12 +88,26 @@ class CircuitBreaker:
             return "closed"
         return "open" if self._remaining(self._opened) > 0 else "half-open"
 
-    async def call(self, operation: Callable[[], Awaitable[T]]) -> T:
+    @property
+    def failures(self) -> int:
+        """How many connections failed in a row, for whoever shows it, such as a health page."""
+        return self._failures
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until a call is let through; 0 where one is now, if no trial is under way."""
+        return 0.0 if self._opened is None else max(self._remaining(self._opened), 0.0)
+
+    async def call(
+        self, operation: Callable[[], Awaitable[T]], *, is_late: Callable[[], bool] | None = None
+    ) -> T:
         """
         Call an operation, unless the server failed too often.
 
         Args:
             operation: Called without arguments.
+            is_late: Asked after a cancellation, which counts as a failure only if that came
+                from a deadline, such as ``asyncio.Timeout.expired``.
 
         Returns:
             What it returned.
@@ -100,13 +121,17 @@ class CircuitBreaker:
         except PoolTimeoutError:
             raise  # nobody asked the server
         except Exception as error:
-            self._settle(is_trial, has_failed=is_connection_failure(error))
+            self._settle(is_trial, has_failed=is_connection_failure(error) or _is_late(error))
+            raise
+        except asyncio.CancelledError:
+            if is_late is not None and is_late():
+                self._settle(is_trial, has_failed=True)
             raise
         else:
             self._settle(is_trial, has_failed=False)
             return result
         finally:
-            # Also after what says nothing about the server, such as a cancellation.
+            # Also after what says nothing about the server, such as another cancellation.
             if is_trial:
                 self._has_trial = False
 
@@ -135,3 +160,8 @@ class CircuitBreaker:
 
     def _remaining(self, opened: float) -> float:
         return opened + self._reset_after - self._clock()
+
+
+def _is_late(error: Exception) -> bool:
+    # One with a code is the server's answer, to a limit of its own.
+    return isinstance(error, DeadlineExceededError) and error.code is None

@@ -9,11 +9,13 @@ Error Message Reference"; SQLite, "Result and Error Codes".
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
 from sqlalchemy.exc import DBAPIError
 
 from andamios import errors
+from andamios.core.commits import is_of_commit
 from andamios.core.translation import translate
 
 __all__ = ["is_connection_failure", "is_retryable"]
@@ -46,9 +48,10 @@ def is_retryable(error: BaseException) -> bool:
     Whether what raised this may be done again, and could then succeed.
 
     Yes after a lost or refused connection, a pool that was empty, a serialization failure,
-    a deadlock or a lock that did not come free, SQLite's "busy" included. No after anything
-    that would happen again (a broken constraint, bad data, a wrong password), after a
-    cancellation, and after a COMMIT whose outcome is unknown.
+    a deadlock or a lock that did not come free, SQLite's "busy" included, and a write that one
+    of several hosts refused because it only reads now. No after anything that would happen
+    again (a broken constraint, bad data, a wrong password), after a cancellation or a time-out
+    of one's own (``asyncio.timeout``), and after a COMMIT whose outcome is unknown.
 
     Args:
         error: An error of Andamios, SQLAlchemy, a driver or the network.
@@ -59,13 +62,17 @@ def is_retryable(error: BaseException) -> bool:
         >>> is_retryable(DeadlockError("...")), is_retryable(DuplicateError("..."))
         (True, False)
     """
-    if not isinstance(error, Exception) or _may_be_commit(error) or _is_of_file(error):
+    if not isinstance(error, Exception) or _is_of_file(error):
+        return False
+    if _may_be_commit(error) or _is_of_deadline(error):
         return False
     known = translate(error)
     if known is None:
         return False
     if isinstance(known, errors.ConnectionFailedError):
         return not _is_lasting(known.code) and not _is_untrusted(error)
+    if isinstance(known, errors.ReadOnlyError):
+        return known.has_moved
     return isinstance(known, PASSING) or _has_lost_connection(error)
 
 
@@ -90,8 +97,15 @@ def _is_lasting(code: str | int | None) -> bool:
 
 
 def _may_be_commit(error: Exception) -> bool:
-    # From an engine that is not ours; ours raise CommitOutcomeUnknownError.
-    return _has_lost_connection(error) and getattr(error, "statement", None) is None
+    # From an engine that is not ours; ours raise CommitOutcomeUnknownError, except after
+    # what is no error of the driver's, such as its own time-out.
+    is_foreign = _has_lost_connection(error) and getattr(error, "statement", None) is None
+    return is_foreign or is_of_commit(error)
+
+
+def _is_of_deadline(error: Exception) -> bool:
+    # It may have struck a COMMIT, or a write that commits by itself.
+    return isinstance(error, TimeoutError) and isinstance(error.__cause__, asyncio.CancelledError)
 
 
 def _has_lost_connection(error: Exception) -> bool:

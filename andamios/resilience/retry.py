@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt, wait_exponential
 
-from andamios.errors import ConfigurationError
+from andamios.core.commits import is_of_commit
+from andamios.errors import (
+    CircuitOpenError,
+    CommitOutcomeUnknownError,
+    ConfigurationError,
+    DeadlineExceededError,
+    TransactionError,
+)
 from andamios.resilience.classify import is_retryable
 from andamios.resilience.outermost import require_outermost
 
@@ -77,7 +85,14 @@ class ConnectionResilience:
         except TypeError as error:
             raise ConfigurationError(f"An option for retrying is wrong: {error}") from error
 
-    async def execute_with_retry(self, operation: Callable[[], Awaitable[T]]) -> T:
+    @property
+    def breaker(self) -> CircuitBreaker | None:
+        """What is asked before every attempt."""
+        return self._breaker
+
+    async def execute_with_retry(
+        self, operation: Callable[[], Awaitable[T]], *, deadline: float | None = None
+    ) -> T:
         """
         Call an operation until it succeeds, fails for good, or was tried often enough.
 
@@ -85,27 +100,50 @@ class ConnectionResilience:
         repeated here, that transaction was rolled back. An operation with several
         transactions must be able to find the first ones done already.
 
+        When the deadline is up the operation is cancelled, and its statement ends on the server
+        too. What it had not committed is rolled back; a write that commits by itself, such as a
+        repository's on an engine, may just have happened.
+
         Args:
             operation: Called without arguments. It opens its own session.
+            deadline: Seconds for everything, pauses included; None is without end.
 
         Returns:
             What the operation returned.
 
         Raises:
             AndamiosError: The last attempt's error.
-            CircuitOpenError: The breaker is open.
+            CircuitOpenError: The breaker is open; its cause is what the last attempt met.
+            CommitOutcomeUnknownError: The time was up during COMMIT; nothing is repeated.
+            DeadlineExceededError: It was up before; its cause is what the last attempt met.
             TransactionError: A session of this task is open, and the operation could be
                 only a part of its transaction.
         """
         require_outermost("execute_with_retry")
         breaker = self._breaker
+        failure: Exception | None = None
 
         async def attempt() -> T:
-            return await (operation() if breaker is None else breaker.call(operation))
+            nonlocal failure
+            try:
+                if breaker is None:
+                    return await operation()
+                return await breaker.call(operation, is_late=scope.expired)
+            except CircuitOpenError as error:
+                raise error from failure  # by which it was opened
+            except Exception as error:
+                failure = error
+                raise
 
-        # Of its own for each call, since tenacity keeps the state of a call in the object.
-        result: T = await self._retrying.copy()(attempt)
-        return result
+        try:
+            async with asyncio.timeout(deadline) as scope:
+                # Of its own for each call, since tenacity keeps a call's state in the object.
+                result: T = await self._retrying.copy()(attempt)
+                return result
+        except TimeoutError as error:
+            if not scope.expired():
+                raise
+            raise _too_late(deadline, error) from failure or error
 
     def _tell(self, state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome else None
@@ -116,3 +154,15 @@ class ConnectionResilience:
             type(error).__name__,
             state.upcoming_sleep,
         )
+
+
+def _too_late(deadline: float | None, error: TimeoutError) -> TransactionError:
+    if is_of_commit(error.__cause__):
+        return CommitOutcomeUnknownError(
+            f"The {deadline} s for the operation were up during COMMIT, which may have happened "
+            "or not. Look whether the changes are there before you make them again."
+        )
+    return DeadlineExceededError(
+        f"The {deadline} s for the operation were up, and it was cancelled. What it had not "
+        "committed was rolled back."
+    )

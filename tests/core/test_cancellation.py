@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 from sqlalchemy import select, text
+from sqlalchemy.util import await_only
 
-from andamios import AndamiosEngine
+from andamios import AndamiosEngine, AsyncSession
+from andamios.core.facts import ConnectionReturned
+from harness.faults import cancelled_everywhere
 from tests.core.conftest import EngineMaker
 from tests.core.server import Server, eventually
 from tests.models.domain import LibWord
@@ -193,8 +196,6 @@ async def test_cancelled_statement_stops_on_the_server(
     engine: AndamiosEngine, server: Server
 ) -> None:
     """A statement of five seconds does not go on for five seconds."""
-    if server.backend == "mysql":
-        pytest.skip("aiomysql closes the connection, which MySQL notices when it answers")
 
     async def work() -> None:
         async with engine.session() as session:
@@ -225,3 +226,67 @@ async def test_task_group(engine: AndamiosEngine, server: Server) -> None:
         await work()
     assert await eventually(lambda: is_quiet(engine, server))
     assert [] == await words(engine)
+
+
+async def test_cancelled_while_opening(engine: AndamiosEngine) -> None:
+    """An engine whose block is not entered, since that was cancelled, keeps no connection."""
+
+    async def work() -> None:
+        async with AndamiosEngine(engine.url, uvloop=False, pool_size=2) as own:
+            seen.append(own)
+
+    seen: list[AndamiosEngine] = []
+    async for strike in cancelled_everywhere(work):
+        assert () == strike.faults
+    assert 2 < len(seen)
+
+
+async def test_cancelled_while_invalidating(engine: AndamiosEngine, server: Server) -> None:
+    """A session that gives its connection up does so to the end, and others write at once."""
+    sessions: list[AsyncSession] = []
+
+    async def work() -> None:
+        sessions.append(AsyncSession(engine))
+        sessions[-1].add(LibWord(word="gone"))
+        await sessions[-1].flush()
+        await sessions[-1].invalidate()
+
+    async for strike in cancelled_everywhere(work):
+        assert () == strike.faults
+        assert await eventually(lambda: is_quiet(engine, server)), strike
+        async with asyncio.timeout(2):
+            async with engine.session() as other:
+                other.add(LibWord(word=f"{strike.moment} {strike.number}"))
+            await sessions[-1].close()
+
+
+async def test_a_listener_that_is_cancelled_keeps_no_connection(
+    make_engine: EngineMaker, server: Server
+) -> None:
+    """A connection goes back to the pool though the task that gave it back is cancelled."""
+    engine = make_engine(pool_size=1, max_overflow=0, pool_timeout=2)
+    engine.hooks.listen(ConnectionReturned, lambda _: await_only(asyncio.sleep(0)))
+
+    async def work() -> None:
+        async with engine.session() as session:
+            await session.execute(select(LibWord))
+        async with asyncio.timeout(5):
+            await asyncio.sleep(0)
+
+    async for strike in cancelled_everywhere(work):
+        assert () == strike.faults
+        assert await eventually(lambda: is_quiet(engine, server)), strike
+
+
+async def test_cancelled_while_a_level_is_set(make_engine: EngineMaker, server: Server) -> None:
+    """A connection is not lost whose isolation level is being set, or put back."""
+    engine = make_engine(pool_size=1, max_overflow=0, pool_timeout=2)
+
+    async def work() -> None:
+        async with engine.session(isolation="SERIALIZABLE") as session:
+            await session.execute(select(LibWord))
+
+    async for strike in cancelled_everywhere(work):
+        assert () == strike.faults
+        assert await eventually(lambda: is_quiet(engine, server)), strike
+        assert [] == await words(engine), strike

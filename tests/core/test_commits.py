@@ -19,6 +19,7 @@ from andamios import (
     SerializationError,
     TransactionError,
 )
+from andamios.core.commits import is_unknown
 from andamios.core.facts import TransactionEnded
 from tests.models.domain import LibWord
 
@@ -134,6 +135,26 @@ async def test_a_deadlock_takes_everything(engine: AndamiosEngine, backend: str)
     assert "later" in await words(engine)
 
 
+async def test_a_savepoint_does_not_hide_what_took_it(engine: AndamiosEngine, backend: str) -> None:
+    """A deadlock in a savepoint is a deadlock, though MySQL has forgotten the savepoint with it."""
+    if backend == "sqlite":
+        pytest.skip("SQLite has one writer")
+    async with engine.session() as session:
+        session.add_all([LibWord(word="a"), LibWord(word="b")])
+    table, both = LibWord.__table__, asyncio.Barrier(2)
+
+    async def cross(first: str, second: str) -> None:
+        async with engine.session() as session:
+            await session.execute(table.update().where(table.c.word == first).values(word=first))
+            await both.wait()
+            async with session.begin_nested():
+                at = table.update().where(table.c.word == second)
+                await session.execute(at.values(word=second))
+
+    ends = await asyncio.gather(cross("a", "b"), cross("b", "a"), return_exceptions=True)
+    assert [DeadlockError] == [type(end) for end in ends if end is not None]
+
+
 async def test_a_row_that_changed_takes_everything(engine: AndamiosEngine, backend: str) -> None:
     """MariaDB rolls back when a row is newer than the snapshot, and commits no rest then."""
     if backend == "sqlite":
@@ -202,3 +223,15 @@ async def test_failing_ddl_is_an_error_of_ours(engine: AndamiosEngine) -> None:
     with pytest.raises(QueryError):
         async with engine.connections.acquire() as connection:
             await connection.execute(CreateTable(LibWord.__table__))
+
+
+async def test_what_leaves_a_commit_unknown(engine: AndamiosEngine) -> None:
+    """Only an answer of the database, or our own refusal, says that nothing was committed."""
+    dialect = engine.async_engine.dialect
+    answer = dialect.loaded_dbapi.IntegrityError("a deferred rule is broken")
+    async with engine.connections.acquire() as connection:
+        plain = (await connection.get_raw_connection()).dbapi_connection
+        assert not is_unknown(dialect, plain, answer)
+        assert not is_unknown(dialect, plain, TransactionError("refused"))
+        for error in (asyncio.CancelledError(), OSError("gone"), RuntimeError("in the driver")):
+            assert is_unknown(dialect, plain, error)

@@ -185,7 +185,7 @@ async def test_second_writer_in_the_same_task(sqlite_engine: AndamiosEngine) -> 
         with pytest.raises(SessionTaskError, match="wait for itself"):
             await insert_in(engine, WRITES["insert"])  # type: ignore[arg-type]
         session.add(LibWord(word="two"))
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 4
 
 
 async def test_second_writer_after_the_first(sqlite_engine: AndamiosEngine) -> None:

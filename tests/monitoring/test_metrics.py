@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sqlalchemy import select, text, update
 
 from andamios import AndamiosEngine, ConfigurationError, MissingDependencyError, PoolStats
-from andamios.core.facts import ConnectionTaken
+from andamios.core.facts import CommitSettled, ConnectionTaken, Outcome
 from andamios.monitoring import MetricsCollector
 from tests.models.domain import LibWord
 from tests.monitoring.conftest import EngineMaker
@@ -82,6 +82,16 @@ async def test_exposition(engine: AndamiosEngine, collector: MetricsCollector) -
     assert 2 == found["andamios_connection_held_seconds_count", ""]
     assert 0 == found["andamios_slow_queries_total", ""]
     assert f'backend="{engine.backend}",database="' in collector.render().decode()
+
+
+async def test_settled_commits(engine: AndamiosEngine, collector: MetricsCollector) -> None:
+    """COMMITs whose answer was lost are counted by what became of them."""
+    outcomes: tuple[Outcome, ...] = ("committed", "committed", "unknown")
+    for outcome in outcomes:
+        engine.hooks.announce(CommitSettled(outcome, 0.1))
+
+    assert {"committed": 2, "unknown": 1} == collector.snapshot().settled
+    assert 2 == samples(collector)["andamios_commits_settled_total", "committed"]
 
 
 async def test_pool_is_looked_at_when_prometheus_asks(

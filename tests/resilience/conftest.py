@@ -45,3 +45,11 @@ async def proxied(proxy: FaultProxy) -> AsyncIterator[AndamiosEngine]:
     made = AndamiosEngine(proxy.url, uvloop=False, pool_size=2)
     yield made
     await made.close()
+
+
+@pytest_asyncio.fixture
+async def prepared(proxied: AndamiosEngine) -> TransactionManager:
+    """A manager behind the proxy that can settle lost COMMITs."""
+    made = TransactionManager(proxied)
+    await made.prepare()
+    return made

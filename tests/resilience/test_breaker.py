@@ -5,8 +5,14 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from andamios.errors import CircuitOpenError, ConfigurationError, DuplicateError, PoolTimeoutError
-from andamios.resilience import CircuitBreaker
+from andamios.errors import (
+    CircuitOpenError,
+    ConfigurationError,
+    DeadlineExceededError,
+    DuplicateError,
+    PoolTimeoutError,
+)
+from andamios.resilience import CircuitBreaker, ConnectionResilience
 
 
 class Clock:
@@ -78,6 +84,41 @@ async def test_an_exhausted_pool_says_nothing(breaker: CircuitBreaker, clock: Cl
         await breaker.call(failing(PoolTimeoutError("full")))
     assert "half-open" == breaker.state
     assert "done" == await breaker.call(succeed)
+
+
+async def test_deadlines_count(breaker: CircuitBreaker, clock: Clock) -> None:
+    """A server that is silent lets every caller wait, which is what a breaker is to end."""
+    late = failing(DeadlineExceededError("late"))
+    for _ in range(2):
+        with pytest.raises(DeadlineExceededError):
+            await breaker.call(late)
+    assert "open" == breaker.state
+    clock.now += 10
+    with pytest.raises(DeadlineExceededError):
+        await breaker.call(late)
+    assert "open" == breaker.state
+
+
+async def test_the_servers_own_limit_is_an_answer(breaker: CircuitBreaker) -> None:
+    """A statement that the server gave up because of its own limit shows that it is there."""
+    await fail_often(breaker, 1)
+    with pytest.raises(DeadlineExceededError):
+        await breaker.call(failing(DeadlineExceededError("slow", code="57014")))
+    assert 0 == breaker.failures
+
+
+async def test_deadline_of_a_retry(breaker: CircuitBreaker, clock: Clock) -> None:
+    """It reaches the breaker as a cancellation, of which it asks where it came from."""
+    resilience = ConnectionResilience(breaker=breaker)
+    for _ in range(2):
+        with pytest.raises(DeadlineExceededError):
+            await resilience.execute_with_retry(asyncio.Event().wait, deadline=0.02)
+    with pytest.raises(CircuitOpenError):
+        await resilience.execute_with_retry(succeed)
+    clock.now += 10
+    with pytest.raises(DeadlineExceededError):
+        await resilience.execute_with_retry(asyncio.Event().wait, deadline=0.02)
+    assert "open" == breaker.state
 
 
 async def test_one_trial_closes_it(breaker: CircuitBreaker, clock: Clock) -> None:

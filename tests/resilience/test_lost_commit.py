@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, text
+from tenacity import wait_none
 
 from andamios import AndamiosEngine, AsyncSession, CommitOutcomeUnknownError, ConnectionFailedError
 from andamios.errors import DeadlineExceededError
@@ -22,30 +23,11 @@ KILL = {
     "postgresql": ("SELECT pg_backend_pid()", "SELECT pg_terminate_backend({})"),
     "mysql": ("SELECT CONNECTION_ID()", "KILL {}"),
 }
+KILL["mariadb"] = KILL["mysql"]
 
 
 def in_use(engine: AndamiosEngine) -> int:
     return engine.connections.stats().in_use
-
-
-@pytest.mark.parametrize("moment", HAPPENED)
-async def test_lost_commit_is_unknown_and_not_repeated(
-    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader, moment: Moment
-) -> None:
-    """A break around COMMIT is told as what it is, whether the server committed or not."""
-    calls = 0
-
-    async def work(session: AsyncSession) -> None:
-        nonlocal calls
-        calls += 1
-        session.add(ResNote(text="one"))
-        await session.flush()
-        proxy.cut(b"COMMIT", moment)
-
-    with pytest.raises(CommitOutcomeUnknownError, match="may have happened or not"):
-        await TransactionManager(proxied).run(work)
-    assert (1, 1, 0) == (calls, proxy.cuts, in_use(proxied))
-    assert HAPPENED[moment] == await notes()
 
 
 @pytest.mark.parametrize("moment", HAPPENED)
@@ -147,22 +129,6 @@ async def test_server_that_ends_the_connection(
     assert ["one"] == await notes()
 
 
-async def test_deadline_during_commit_is_unknown(
-    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader
-) -> None:
-    """A COMMIT that the deadline interrupts may have happened."""
-
-    async def work(session: AsyncSession) -> None:
-        session.add(ResNote(text="one"))
-        await session.flush()
-        proxy.cut(b"COMMIT", "held")
-
-    with pytest.raises(CommitOutcomeUnknownError, match="up during COMMIT"):
-        await TransactionManager(proxied).run(work, deadline=0.5)
-    assert ["one"] == await notes()
-    assert 0 == in_use(proxied)
-
-
 async def test_cancelled_commit(proxied: AndamiosEngine, proxy: FaultProxy) -> None:
     """A cancellation during COMMIT passes through, and nothing runs again."""
     calls = 0
@@ -181,6 +147,26 @@ async def test_cancelled_commit(proxied: AndamiosEngine, proxy: FaultProxy) -> N
     with pytest.raises(asyncio.CancelledError):
         await task
     assert (1, 0) == (calls, in_use(proxied))
+
+
+async def test_own_time_out_during_commit(
+    proxied: AndamiosEngine, proxy: FaultProxy, notes: NoteReader
+) -> None:
+    """A time-out that the operation sets itself may strike COMMIT, so that nothing is repeated."""
+    calls = 0
+
+    async def operation() -> None:
+        nonlocal calls
+        calls += 1
+        async with asyncio.timeout(0.5), proxied.session() as session:
+            session.add(ResNote(text="one"))
+            await session.flush()
+            proxy.cut(b"COMMIT", "held")
+
+    with pytest.raises(TimeoutError):
+        await ConnectionResilience(proxied, wait=wait_none()).execute_with_retry(operation)
+    assert (1, 0) == (calls, in_use(proxied))
+    assert ["one"] == await notes()
 
 
 async def test_deadline_covers_a_server_that_is_away(

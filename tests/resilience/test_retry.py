@@ -175,6 +175,7 @@ async def test_breaker_ends_the_attempts() -> None:
         breaker=breaker, wait=wait_none(), stop=stop_after_attempt(10)
     )
     operation = Operation(*[ConnectionFailedError("away") for _ in range(10)])
-    with pytest.raises(CircuitOpenError):
+    with pytest.raises(CircuitOpenError) as caught:
         await resilience.execute_with_retry(operation)
     assert 2 == operation.calls
+    assert isinstance(caught.value.__cause__, ConnectionFailedError)
