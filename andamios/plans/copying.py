@@ -9,38 +9,29 @@ What COPY would do otherwise than INSERT is refused before anything is sent.
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
-from sqlalchemy.orm.attributes import instance_state
 
 from andamios.errors import AndamiosError
-from andamios.models.history import history_table
-from andamios.models.hooks import has_hooks
 from andamios.plans.builders import Shape
 from andamios.plans.forms import Form, Given, UnplannableError
-from andamios.plans.objects import construct_obstacle, write_obstacle
+from andamios.plans.inserting import AT_ONCE, Inserting
 from andamios.plans.records import Records
-from andamios.plans.sessions import SessionPlans, plans_in
-from andamios.plans.states import names_of
 from andamios.plans.tables import TypeCheck, look_at
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
-    from sqlalchemy.ext.asyncio import AsyncSession
     from sqlalchemy.orm import Mapper
 
     from andamios.plans.drivers import Answer
+    from andamios.plans.inserting import Fields
     from andamios.plans.records import Kept
+    from andamios.plans.sessions import SessionPlans
     from andamios.plans.tables import TableFacts
 
-    Fields = Sequence[str] | frozenset[str]
-
-__all__ = ["Copying", "ManyRows"]
-
-AT_ONCE = 1000
-"""Rows that are bound before others may run."""
+__all__ = ["Copying"]
 
 
 class CopyPlan:
@@ -107,73 +98,27 @@ class CopyPlan:
         return (), int(status.rpartition(" ")[2]), None
 
 
-class ManyRows:
-    """
-    Writes many rows of a model, within one call and its transaction.
+class Copying(Inserting):
+    """Puts new rows into a table of PostgreSQL by COPY."""
 
-    Args:
-        plans: Of the session.
-        mapper: Of the model.
-    """
-
-    def __init__(self, plans: SessionPlans, mapper: Mapper[Any]) -> None:
-        self._plans = plans
-        self._mapper = mapper
-
-    @classmethod
-    def begin(cls, session: AsyncSession, model: type[Any]) -> Self | None:
-        """Give what writes in a session; None if SQLAlchemy has to."""
-        mapper: Any = sa.inspect(model)
-        plans = plans_in(session, writes=True)
-        if isinstance(plans, str) or plans.executor.dialect.driver != "asyncpg":
-            return None
-        is_plain = write_obstacle(mapper) is None and history_table(mapper) is None
-        return cls(plans, mapper) if is_plain and not has_hooks(model) else None
-
-
-class Copying(ManyRows):
-    """Puts new rows into a table by COPY."""
+    drivers = ("asyncpg",)
 
     def __init__(self, plans: SessionPlans, mapper: Mapper[Any]) -> None:
         super().__init__(plans, mapper)
         self._facts: TableFacts | None = None
         self._checked: set[CopyPlan] = set()
 
-    async def insert(
-        self, rows: Sequence[Any], kept: Kept = "nothing", fields: frozenset[str] | None = None
-    ) -> list[Any]:
-        """
-        Insert rows.
+    def _plan(self, fields: Fields, kept: Kept) -> CopyPlan:
+        return CopyPlan(self._mapper, fields, kept, self.dialect)
 
-        Args:
-            rows: Dicts by attribute, at least one.
-            kept: What comes back.
-            fields: What any of them has; default: all have what the first one has.
-
-        Returns:
-            What is kept of each row.
-
-        Raises:
-            UnplannableError: SQLAlchemy has to do it; nothing was written.
-        """
-        if (
-            kept in {"keys", "entities"}
-            and (reason := construct_obstacle(self._mapper)) is not None
-        ):
-            raise UnplannableError(reason)
-        given: Fields = tuple(rows[0]) if fields is None else fields
-        plan = self._plans.kept(
-            (CopyPlan, self._mapper.class_, kept, given),
-            lambda: CopyPlan(self._mapper, given, kept, self._plans.executor.dialect),
-        )
-        values = plan.records.values(rows)
+    async def _send(self, plan: CopyPlan, values: Sequence[Any]) -> list[Any]:
         if plan not in self._checked:
             await self._check(plan)
-        made = await self._make(plan, len(rows)) if plan.records.made else ()
+        made = await self._make(plan, len(values)) if plan.records.made else ()
         found: list[Any] = []
 
         async def records() -> AsyncIterator[Any]:
-            for start in range(0, len(rows), AT_ONCE):
+            for start in range(0, len(values), AT_ONCE):
                 end = start + AT_ONCE
                 bound, more = plan.records.bind(values[start:end], made[start:end], plan.sql)
                 found.extend(more)
@@ -185,32 +130,6 @@ class Copying(ManyRows):
             lambda connection: plan.copy(connection, records()), plan.sql, writes=plan.table
         )
         return found
-
-    async def store(self, entities: list[Any]) -> None:
-        """
-        Store new objects, which then belong to the session as if it had flushed them.
-
-        Args:
-            entities: Objects of no session, which were never stored.
-
-        Raises:
-            UnplannableError: SQLAlchemy has to do it; nothing was written.
-        """
-        rows = [entity.__dict__ for entity in entities]
-        states = set(map(instance_state, entities))
-        if len(states) < len(entities) or any(state.session_id is not None for state in states):
-            raise UnplannableError("an object is there twice, or waits in a session")
-        if any(type(entity) is not self._mapper.class_ for entity in entities):
-            raise UnplannableError("an object has a class of its own")
-        held = frozenset().union(*rows)
-        for name in held.intersection(self._mapper.relationships.keys()):
-            is_list = self._mapper.relationships[name].uselist  # an empty one changes nothing
-            if not is_list or any(row.get(name) for row in rows):
-                raise UnplannableError(f"{name} was set")
-        fields = held & names_of(self._mapper)[0]
-        for row, made in zip(rows, await self.insert(rows, "changes", fields), strict=True):
-            row.update(made)
-        self._plans.add(entities, states)
 
     async def _check(self, plan: CopyPlan) -> None:
         async def look(connection: Any) -> None:

@@ -8,20 +8,24 @@ SQLAlchemy's, whose connections these are.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from andamios.core.sqlite_types import refuse_long_texts
+from andamios.core.sqlite_types import refuse_any_long_text, refuse_long_texts
 from andamios.core.sqlite_writer import QUERY_ONLY, writer_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from sqlalchemy.engine import Dialect
 
     Fetch = Callable[[int], Awaitable[tuple[Sequence[Any], Any]]]
 
-__all__ = ["Answer", "Driver", "driver_of"]
+__all__ = ["Answer", "Batch", "Driver", "driver_of"]
+
+LONGEST = 500_000
+"""Characters of a statement that inserts many rows; servers take several megabytes."""
 
 Answer = tuple["Sequence[Any]", int, Any]
 """
@@ -29,6 +33,24 @@ Rows; how many were written, -1 if the driver does not say; and what tells the t
 
 Of an INSERT without rows the last is the key that MySQL gave to the new one.
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """
+    Many rows that are written by the same statement.
+
+    Args:
+        parts: The statement for one row: what stands before the row, the row, and what comes then.
+        records: Bound values of each row.
+        beside: Bound values of what comes behind a row.
+        is_numbered: Whether the rows' new keys are wanted, which are the answer's rows.
+    """
+
+    parts: tuple[str, str, str]
+    records: Sequence[tuple[Any, ...]]
+    beside: Sequence[Any]
+    is_numbered: bool
 
 
 class Driver(Protocol):
@@ -59,6 +81,9 @@ class Driver(Protocol):
 
     async def join(self, connection: Any, sql: str, values: Sequence[Any]) -> Answer:
         """Run a statement in the transaction that SQLAlchemy began, or is about to."""
+
+    async def write_many(self, connection: Any, batch: Batch) -> Answer:
+        """Write many rows in the transaction that SQLAlchemy began, or is about to."""
 
     def open(
         self, connection: Any, sql: str, values: Sequence[Any]
@@ -153,6 +178,14 @@ class AiosqliteDriver(Driver):
                 connection.info[QUERY_ONLY] = False
             return await self.join(connection, sql, values)
 
+    async def write_many(self, connection: Any, batch: Batch) -> Answer:
+        """Run one statement for each row, all in one hop to its thread."""
+        refuse_any_long_text([*batch.records, batch.beside])
+        driver = connection.driver_connection
+        run = _insert_each if batch.is_numbered else _insert_all
+        numbers, count = await driver._execute(run, driver._conn, batch)  # noqa: SLF001
+        return numbers, count, None
+
     @asynccontextmanager
     async def open(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncIterator[Fetch]:
         """Open a cursor, whose parts take one hop to its thread each."""
@@ -185,6 +218,23 @@ class MySQLDriver(Driver):
             if cursor.description is None:
                 return (), cursor.rowcount, cursor.lastrowid
             return await cursor.fetchall(), cursor.rowcount, cursor.description
+
+    async def write_many(self, connection: Any, batch: Batch) -> Answer:
+        """Run statements of many rows each, which the driver writes out."""
+        numbers: list[int] = []
+        count = 0
+        head, row, tail = batch.parts
+        async with connection.driver_connection.cursor(*self._cursors) as cursor:
+            write = cursor.mogrify
+            step = await _step(cursor) if batch.is_numbered else 0
+            head, tail = write(head, ()), write(tail, batch.beside)
+            for rows in _statements(write(row, record) for record in batch.records):
+                await cursor.execute(head + ",".join(rows) + tail)
+                count += cursor.rowcount
+                if step:
+                    first = cursor.lastrowid
+                    numbers += range(first, first + len(rows) * step, step)
+        return numbers, count, None
 
     @asynccontextmanager
     async def open(self, connection: Any, sql: str, values: Sequence[Any]) -> AsyncIterator[Fetch]:
@@ -232,6 +282,39 @@ async def _fetching(cursor: Any) -> AsyncIterator[Fetch]:
 def _run(connection: Any, sql: str, values: Sequence[Any]) -> tuple[Sequence[Any], int]:
     cursor = connection.execute(sql, values)
     return cursor.fetchall(), cursor.rowcount
+
+
+def _insert_all(connection: Any, batch: Batch) -> tuple[Sequence[int], int]:
+    records, beside = batch.records, tuple(batch.beside)
+    if beside:
+        records = [record + beside for record in records]
+    return (), connection.executemany("".join(batch.parts), records).rowcount
+
+
+def _insert_each(connection: Any, batch: Batch) -> tuple[Sequence[int], int]:
+    run, sql = connection.cursor().execute, "".join(batch.parts)
+    numbers = [run(sql, record).lastrowid for record in batch.records]
+    return numbers, len(numbers)
+
+
+def _statements(rows: Iterable[str]) -> Iterator[list[str]]:
+    """Part rows into statements that are not too long."""
+    part: list[str] = []
+    size = 0
+    for row in rows:
+        if part and size + len(row) > LONGEST:
+            yield part
+            part, size = [], 0
+        part.append(row)
+        size += len(row)
+    yield part
+
+
+async def _step(cursor: Any) -> int:
+    """Ask by how much a key is greater than the one before."""
+    await cursor.execute("SELECT @@auto_increment_increment")
+    ((step,),) = await cursor.fetchall()
+    return int(step)
 
 
 def _count(status: str | None) -> int:

@@ -17,7 +17,7 @@ from andamios.core.strict import AS_IT_IS
 from andamios.plans.builders import a_dict, steps_of_object
 from andamios.plans.forms import UnplannableError
 from andamios.plans.plan import binding, refusal
-from andamios.plans.states import names_of
+from andamios.plans.states import STATE, names_of, state_maker
 from andamios.plans.writes import is_made, maker_of
 
 if TYPE_CHECKING:
@@ -117,6 +117,23 @@ class Records:
         except Exception as error:
             raise refusal(error, sql) from error
         return found
+
+    def numbered(self, kept: list[Any], keys: Sequence[int]) -> list[Any]:
+        """Put keys into what was kept of rows that were bound without them."""
+        (column,) = self.made
+        name = self._attributes[column]
+        if self._kept == "keys":
+            return [*keys]
+        if self._kept == "changes":
+            for changes, key in zip(kept, keys, strict=True):
+                changes[name] = key
+            return kept
+        make_state = state_maker(self._mapper)
+        for entity, key in zip(kept, keys, strict=True):
+            entity.__dict__[name] = key
+            if STATE in entity.__dict__:
+                make_state(entity)
+        return kept
 
     def _given(self) -> Iterator[str]:
         """Take what rows have, and give the steps that it takes."""

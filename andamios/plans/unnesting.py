@@ -7,22 +7,21 @@ those, or an INSERT of them, takes a tenth of the time that a statement for each
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
 from andamios.models.soft_delete import is_soft_delete
 from andamios.plans.builders import NOTHING, Shape
-from andamios.plans.copying import ManyRows
-from andamios.plans.forms import Form, UnplannableError
+from andamios.plans.conflicts import Resolution, insert_into
+from andamios.plans.forms import UnplannableError
+from andamios.plans.inserting import ManyRows
 from andamios.plans.lists import Listed
 from andamios.plans.objects import set_obstacle
 from andamios.plans.plan import Plan, refusal
 from andamios.plans.records import Records, binder, is_sql_type, picked
 from andamios.plans.tables import TypeCheck, cast_of
-from andamios.plans.writes import is_sql, maker_of
+from andamios.plans.writes import maker_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -30,12 +29,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Column
     from sqlalchemy.engine import Dialect
 
-__all__ = ["Conflict", "Unnesting"]
+    from andamios.plans.conflicts import Conflict
+
+__all__ = ["Unnesting"]
 
 Key = tuple[Any, ...]
-
-SET = "set_"
-"""What names of parameters begin with that an update sets besides the rows' own values."""
 
 UNIQUE = (sa.PrimaryKeyConstraint, sa.UniqueConstraint)
 HARMLESS = (*UNIQUE, sa.ForeignKeyConstraint, sa.CheckConstraint)
@@ -156,25 +154,6 @@ class UpdatePlan:
         return update.returning(*mapper.primary_key)
 
 
-@dataclass(frozen=True, slots=True)
-class Conflict:
-    """
-    What is done with rows that are there.
-
-    Args:
-        columns: The unique key by which they are found.
-        predicate: Which rows that key is about, if not all.
-        assignments: What is set in them, by column, given the columns of the new row; values
-            that are no SQL are made anew with each call.
-        limits: Which of them may be updated, likewise.
-    """
-
-    columns: tuple[Column[Any], ...]
-    predicate: Any
-    assignments: Callable[[Any], Mapping[str, Any]]
-    limits: Callable[[Any], Sequence[Any]]
-
-
 class UpsertPlan:
     """
     How rows with the same fields are inserted, or those that are there updated.
@@ -197,26 +176,13 @@ class UpsertPlan:
         arrays = Arrays(self._records.columns, dialect)
         names = [column.key for column in arrays.parts]
         chosen = sa.select(*arrays.parts.values())
-        dialects = import_module("sqlalchemy.dialects.postgresql")
-        insert = dialects.insert(self.table).from_select(names, chosen, include_defaults=False)
-        self._new = insert.excluded
-        given = conflict.assignments(self._new)
-        self._made = [name for name, value in given.items() if not is_sql(value)]
-        types = self.table.c
-        bound = {name: sa.bindparam(f"{SET}{name}", type_=types[name].type) for name in self._made}
-        limits = conflict.limits(self._new)
-        statement: Any = insert.on_conflict_do_update(
-            index_elements=conflict.columns,
-            index_where=conflict.predicate,
-            set_={**given, **bound},
-            where=sa.and_(*limits) if limits else None,
-        )
-        if limits:
+        insert = insert_into(self.table, dialect)
+        insert = insert.from_select(names, chosen, include_defaults=False)
+        self._resolution = Resolution(insert, conflict)
+        statement = self._resolution.statement
+        if self._resolution.is_limited:
             statement = statement.returning(sa.literal_column("1", sa.Integer()))
-        own = Form()
-        own.add([*(value for value in given.values() if is_sql(value)), *limits])
-        self._constants = own.values
-        parameters = [*arrays.parameters, *bound.values(), *own.parameters]
+        parameters = [*arrays.parameters, *self._resolution.parameters]
         self.plan = Plan(statement, parameters, NOTHING, dialect)
         self.check = TypeCheck(self.table, self._records.columns, dialect)
 
@@ -229,13 +195,14 @@ class UpsertPlan:
             UnplannableError: Rows have other fields.
         """
         records, _ = self._records.bind(self._records.values(rows), (), self.plan.sql)
-        given = conflict.assignments(self._new)
-        sets = (given[name] for name in self._made)
-        return [*map(list, zip(*records, strict=True)), *sets, *self._constants]
+        arrays = map(list, zip(*records, strict=True))
+        return [*arrays, *self._resolution.values(conflict)]
 
 
 class Unnesting(ManyRows):
     """Writes rows from arrays."""
+
+    drivers = ("asyncpg",)
 
     async def update(self, rows: Sequence[Mapping[str, Any]]) -> list[Key]:
         """
@@ -251,10 +218,10 @@ class Unnesting(ManyRows):
         Raises:
             UnplannableError: SQLAlchemy has to do it; nothing was written.
         """
-        fields, dialect = tuple(rows[0]), self._plans.executor.dialect
+        fields = tuple(rows[0])
         plan = self._plans.kept(
             (UpdatePlan, self._mapper.class_, fields),
-            lambda: UpdatePlan(self._mapper, fields, dialect),
+            lambda: UpdatePlan(self._mapper, fields, self.dialect),
         )
         if (reason := set_obstacle(self._mapper, fields)) is not None:
             raise UnplannableError(reason)
@@ -275,10 +242,10 @@ class Unnesting(ManyRows):
         Raises:
             UnplannableError: SQLAlchemy has to do it; nothing was written.
         """
-        fields, dialect = tuple(sorted(rows[0])), self._plans.executor.dialect
+        fields = tuple(sorted(rows[0]))
         plan = self._plans.kept(
             (UpsertPlan, self._mapper.class_, fields, conflict.columns),
-            lambda: UpsertPlan(self._mapper, fields, conflict, dialect),
+            lambda: UpsertPlan(self._mapper, fields, conflict, self.dialect),
         )
         values = plan.bind(rows, conflict)
         return len(await self._run(plan, values))

@@ -47,6 +47,9 @@ if TYPE_CHECKING:
 
 __all__ = ["QueryBuilder"]
 
+EMPTY = QuerySpec(object)
+"""A copy of it costs less than a new one, of which each field is set by itself."""
+
 T = TypeVar("T")
 R = TypeVar("R")
 M = TypeVar("M", bound="pydantic.BaseModel")
@@ -87,7 +90,7 @@ class QueryBuilder(Generic[T]):
 
     def __init__(self, model: type[T], bind: Bind = None, *, read_only: bool = False) -> None:
         mapper_of(model)
-        self._spec = QuerySpec(model, is_read_only=read_only)
+        self._spec = EMPTY.but(model=model, is_read_only=read_only)
         self._bind = bind
 
     def _with(self, **changes: Any) -> Self:

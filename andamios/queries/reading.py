@@ -25,6 +25,7 @@ __all__ = [
     "first",
     "missing",
     "only_one",
+    "single",
 ]
 
 
@@ -56,10 +57,19 @@ async def only_one(source: Source, spec: QuerySpec) -> Any:
         MultipleFoundError: There are several.
     """
     limit = 2 if spec.limit is None else min(spec.limit, 2)
-    results = await fetch(source, spec.but(limit=limit))
+    return single(spec.model, await fetch(source, spec.but(limit=limit)))
+
+
+def single(model: type[Any], results: list[Any]) -> Any:
+    """
+    Give the only one of results, or None.
+
+    Raises:
+        MultipleFoundError: There are several.
+    """
     if len(results) > 1:
         raise MultipleFoundError(
-            f"More than one {spec.model.__name__} fits. Narrow the conditions, or use first()."
+            f"More than one {model.__name__} fits. Narrow the conditions, or use first()."
         )
     return results[0] if results else None
 

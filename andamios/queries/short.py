@@ -171,6 +171,24 @@ class ShortReader:
         results = await self._run(plan, key)
         return results[0] if results else None
 
+    async def find(self, model: type[Any], conditions: tuple[Any, ...], *, limit: int) -> list[Any]:
+        """
+        Give objects that fit comparisons, without a builder and what it collects.
+
+        Raises:
+            UnplannableError: There are other conditions.
+        """
+        if not all(isinstance(each, Comparison) for each in conditions):
+            raise UnplannableError("not all of its conditions are comparisons")
+        forms = tuple(each.form for each in conditions)
+        plan = self._plans.known(model, self._objects, limit, forms)
+        if plan is None:
+            form = Form(model, self._objects, limit, forms)
+            form.parameters = [*conditions]
+            spec = QuerySpec(model, where=conditions, limit=limit)
+            plan = self._plan_of(form, spec, self._objects, _flat)
+        return await self._run(plan, [each.effective_value for each in conditions])
+
     def _planned_by_key(self, model: type[Any], key: tuple[Any, ...]) -> Plan:
         form, pairs = Form(model, self._objects), zip(key_attributes(model), key, strict=True)
         form.parameters = [Comparison(attribute, "eq", part) for attribute, part in pairs]
@@ -238,8 +256,10 @@ def _form(spec: QuerySpec, kind: Kind, compose: Compose) -> Form:
         form.key.append(tree.branches)
     form.add(spec.where)
     form.add(spec.order_by)
-    for items in (spec.columns, spec.aggregates, spec.group_by, spec.having, spec.flat):
+    rest = (spec.columns, spec.aggregates, spec.group_by, spec.having, spec.flat)
+    for items in rest if any(rest) else ():
         form.add(items)
+    form.key.append(any(rest))
     for join in spec.joins:
         form.key.append(join.is_outer)
         form.add(item for item in (join.target, join.condition) if item is not None)

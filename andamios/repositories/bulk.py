@@ -1,7 +1,8 @@
 """
 Storing many rows in batches, inside a session.
 
-Where COPY does the same as INSERT, rows go in by it, and those that are in memory anyway by one.
+Rows go in the fastest way of their database that does the same as SQLAlchemy, and those that are
+in memory anyway all at once.
 """
 
 from __future__ import annotations
@@ -19,15 +20,19 @@ from andamios.models.fields import checked_values, rules_of
 from andamios.models.hooks import has_hooks
 from andamios.plans.copying import Copying
 from andamios.plans.forms import UnplannableError
+from andamios.plans.numbering import Numbering
 from andamios.plans.unnesting import Unnesting
 from andamios.queries.fields import column_keys, key_attributes, unknown
 from andamios.queries.values import is_expression, whole_number
 from andamios.repositories import reading, saving
+from andamios.repositories.differing import Differing
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from sqlalchemy.ext.asyncio import AsyncSession
+
+    from andamios.plans.inserting import Inserting
 
 __all__ = [
     "Batches",
@@ -123,11 +128,11 @@ async def insert_all(
     progress: Callable[[int], object] | None,
 ) -> int:
     """Insert rows and count them; nothing of them is kept."""
-    count, copying = 0, Copying.begin(session, model)
-    if copying is not None and progress is None:
+    count, inserting = 0, _inserting(session, model)
+    if inserting is not None and progress is None:
         parts = parts.widened()
     async for batch in parts:
-        await _insert_batch(session, model, batch, copying)
+        await _insert_batch(session, model, batch, inserting)
         count += len(batch)
         if progress is not None:
             progress(count)
@@ -152,37 +157,43 @@ async def insert_returning(
         returning: ``keys``, ``entities`` that belong to no session, or ``members`` of this one.
     """
     created: list[Any] = []
-    copying = Copying.begin(session, model)
-    if copying is not None and progress is None:
+    inserting = _inserting(session, model)
+    if inserting is not None and progress is None:
         parts = parts.widened()
     async for batch in parts:
-        created += await _created(session, model, batch, copying, returning)
+        created += await _created(session, model, batch, inserting, returning)
         if progress is not None:
             progress(len(created))
     return created
+
+
+def _inserting(session: AsyncSession, model: type[Any]) -> Inserting | None:
+    return Copying.begin(session, model) or Numbering.begin(session, model)
 
 
 async def _created(
     session: AsyncSession,
     model: type[Any],
     batch: list[Any],
-    copying: Copying | None,
+    inserting: Inserting | None,
     returning: Kept,
 ) -> list[Any]:
-    if copying is not None:
+    if inserting is not None:
         with suppress(UnplannableError):
-            return await _copied(copying, model, batch, returning)
+            return await _inserted(inserting, model, batch, returning)
     _sorted_out(model, batch)
     entities = _as_entities(model, batch)
-    await _store(session, entities, copying)
+    await _store(session, entities, inserting)
     for entity in entities:
         await saving.settle(session, entity)
     return [*map(reading.key_of, entities)] if returning == "keys" else entities
 
 
-async def _copied(copying: Copying, model: type[Any], rows: list[Any], returning: Any) -> list[Any]:
+async def _inserted(
+    inserting: Inserting, model: type[Any], rows: list[Any], returning: Any
+) -> list[Any]:
     """
-    Insert dicts by one COPY.
+    Insert dicts all at once.
 
     Raises:
         UnplannableError: SQLAlchemy has to do it, or rows are to be parted first.
@@ -192,18 +203,18 @@ async def _copied(copying: Copying, model: type[Any], rows: list[Any], returning
     if rules_of(model):
         rows = [checked_values(model, row) for row in rows]
     with suppress(UnplannableError):
-        return await copying.insert(rows, returning)
+        return await inserting.insert(rows, returning)
     if returning != "keys":
         raise UnplannableError("rows have different fields")
-    return await copying.insert(rows, returning, frozenset().union(*rows))
+    return await inserting.insert(rows, returning, frozenset().union(*rows))
 
 
 async def _insert_batch(
-    session: AsyncSession, model: type[Any], batch: list[Any], copying: Copying | None
+    session: AsyncSession, model: type[Any], batch: list[Any], inserting: Inserting | None
 ) -> None:
-    if copying is not None:
+    if inserting is not None:
         with suppress(UnplannableError):
-            await _copied(copying, model, batch, "nothing")
+            await _inserted(inserting, model, batch, "nothing")
             return
     groups, entities = _sorted_out(model, batch)
     if has_hooks(model):  # which are an object's
@@ -212,18 +223,18 @@ async def _insert_batch(
         if _is_sql(group):
             entities += _as_entities(model, group)
         else:
-            await _insert(session, model, group, copying)
-    await _store(session, entities, copying)
+            await _insert(session, model, group, inserting)
+    await _store(session, entities, inserting)
 
 
 async def _insert(
-    session: AsyncSession, model: type[Any], group: list[Any], copying: Copying | None
+    session: AsyncSession, model: type[Any], group: list[Any], inserting: Inserting | None
 ) -> None:
     """Insert dicts with the same fields."""
     rows = [checked_values(model, row) for row in group] if rules_of(model) else group
-    if copying is not None:
+    if inserting is not None:
         with suppress(UnplannableError):
-            await copying.insert(rows)
+            await inserting.insert(rows)
             return
     await session.execute(sa.insert(model), rows, execution_options={"render_nulls": True})
 
@@ -241,12 +252,13 @@ async def update_all(session: AsyncSession, model: type[Any], parts: Batches) ->
         NotFoundError: A row is missing.
         StaleVersionError: Somebody else changed a row first.
     """
-    count, unnesting = 0, Unnesting.begin(session, model)
+    count = 0
+    writer = Unnesting.begin(session, model) or Differing.begin(session, model)
     async for batch in parts:
         groups, entities = _sorted_out(model, batch)
         rows = _by_key(model, [row for group in groups for row in group])
-        if unnesting is not None:
-            rows = await _not_updated(session, model, rows, unnesting)
+        if writer is not None:
+            rows = await _not_updated(session, model, rows, writer)
         stored = await _set_values(session, model, rows)
         stored += [await saving.attach(session, entity) for entity in entities]
         await saving.flush(session, model)
@@ -257,12 +269,12 @@ async def update_all(session: AsyncSession, model: type[Any], parts: Batches) ->
 
 
 async def _not_updated(
-    session: AsyncSession, model: type[Any], rows: ByKey, unnesting: Unnesting
+    session: AsyncSession, model: type[Any], rows: ByKey, writer: Unnesting | Differing
 ) -> ByKey:
     """
-    Update rows by a statement for each kind, and give those that it did not reach.
+    Update rows by what they differ in, and give those that were not reached.
 
-    They are equal already, missing, or stale, or the session has objects of them.
+    They are missing, or stale, or the session has objects of them; or equal already.
     """
     known = {identity[1] for identity in session.identity_map.keys()}  # noqa: SIM118  no dict
     free = {key: row for key, row in rows.items() if key not in known} if known else rows
@@ -272,7 +284,7 @@ async def _not_updated(
     for group in groups:
         given = [checked_values(model, row) for row in group] if rules_of(model) else group
         with suppress(UnplannableError):
-            reached = set(await unnesting.update(given)) if given else ()
+            reached = set(await writer.update(given)) if given else ()
             rows = {key: row for key, row in rows.items() if key not in reached}
     return rows
 
@@ -281,14 +293,14 @@ def _as_entities(model: type[T], batch: Sequence[Any]) -> list[T]:
     return [saving.made(model, row) if isinstance(row, Mapping) else row for row in batch]
 
 
-async def _store(session: AsyncSession, entities: list[Any], copying: Copying | None) -> None:
+async def _store(session: AsyncSession, entities: list[Any], inserting: Inserting | None) -> None:
     for entity in entities:
         saving.require_new(type(entity), entity)
         saving.require_reach(session, entity)
         saving.require_free_key(session, entity)
-    if copying is not None and entities:
+    if inserting is not None and entities:
         with suppress(UnplannableError):
-            await copying.store(entities)
+            await inserting.store(entities)
             return
     session.add_all(entities)
     await session.flush()

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from andamios.errors import NotFoundError
 from andamios.plans.forms import UnplannableError
+from andamios.queries.filters import conditions_of
 from andamios.queries.loading import Load, loader_options
+from andamios.queries.reading import single
 from andamios.queries.scope import read
 from andamios.queries.short import reader_of_objects
 from andamios.repositories import reading
@@ -76,6 +78,14 @@ class SelectingRepository(BaseRepository[T]):
         Raises:
             MultipleFoundError: Several fit.
         """
+        is_plain = type(self).query is BaseRepository.query and not listed(load)
+        short = reader_of_objects(self._bind, self.model) if is_plain else None
+        if short is not None:
+            conditions = conditions_of(self.model, filters)
+            with suppress(UnplannableError):
+                found = await short.find(self.model, conditions, limit=2)
+                only: T | None = single(self.model, found)
+                return only
         return await self._selection(filters, load=load).one_or_none()
 
     async def exists(self, filters: Filters = None) -> bool:

@@ -21,9 +21,11 @@ from andamios.errors import QueryError
 from andamios.models.fields import rules_of
 from andamios.models.recording import keeps_history
 from andamios.models.soft_delete import is_soft_delete
+from andamios.plans.conflicts import Conflict
 from andamios.plans.forms import UnplannableError
+from andamios.plans.numbering import Numbering
 from andamios.plans.records import is_sql_type
-from andamios.plans.unnesting import Conflict, Unnesting
+from andamios.plans.unnesting import Unnesting
 from andamios.queries.fields import (
     column_keys,
     element_of,
@@ -123,10 +125,10 @@ async def upsert_all(
 ) -> int:
     """Insert or update rows and count them; nothing of them is kept."""
     held = list(held_objects(session, model))
-    count, unnesting = 0, Unnesting.begin(session, model)
+    count, writer = 0, Unnesting.begin(session, model) or Numbering.begin(session, model)
     async for batch in parts:
         for rows in _grouped(_merged(model, batch, key)):
-            if unnesting is None or not await _is_stored(unnesting, model, rows, key):
+            if writer is None or not await _is_stored(writer, model, rows, key):
                 await _store(session, model, rows, key)
         count += len(batch)
         progress(count)
@@ -183,15 +185,15 @@ async def _execute(session: AsyncSession, model: type[Any], statement: Any, row:
 
 
 async def _is_stored(
-    unnesting: Unnesting, model: type[Any], rows: list[Row], key: UniqueKey
+    writer: Unnesting | Numbering, model: type[Any], rows: list[Row], key: UniqueKey
 ) -> bool:
     """
-    Store rows from arrays, where that gives the same.
+    Store rows all at once, where that gives the same.
 
     Raises:
         DuplicateError: A row is in the way that must not be touched.
     """
-    if not _takes_one_statement("postgresql", model, key, rows[0]):
+    if not _takes_one_statement(writer.dialect.name, model, key, rows[0]):
         return False
     values = chain.from_iterable(row.values() for row in rows)
     if any(map(is_sql_type, {*map(type, values)})):
@@ -203,7 +205,7 @@ async def _is_stored(
         lambda new: _limits(model, key, rows[0], new),
     )
     try:
-        written = await unnesting.upsert(rows, conflict)
+        written = await writer.upsert(rows, conflict)
     except UnplannableError:
         return False
     if written < len(rows) and _limits(model, key, rows[0], None):

@@ -24,6 +24,7 @@ from benchmarks.speed.measure import Limits
 from benchmarks.speed.operations import OPERATIONS
 from benchmarks.speed.report import page, table, with_summary
 from benchmarks.speed.running import Plan, measure
+from benchmarks.speed.runs import measure_runs
 from benchmarks.speed.scaling import measure_scaling
 from benchmarks.speed.schema import ROWS
 from benchmarks.speed.systems import SYSTEMS
@@ -106,6 +107,16 @@ def scaling(
     (folder / "scaling.json").write_text(text, encoding="utf-8")
     chart_scaling(found, folder / "scaling.svg")
     typer.echo(text)
+
+
+@app.command()
+def runs(backend: str = "postgresql", url: str | None = None, provider: str = "auto") -> None:
+    """Measure ``TransactionManager.run()`` against a bare session."""
+    with ExitStack() as stack:
+        address = url or stack.enter_context(server(backend, provider))[0]
+        found = uvloop.run(measure_runs(address))
+    for name, figures in found.items():
+        typer.echo(f"{name:<22}" + "  ".join(f"{what} {value}" for what, value in figures.items()))
 
 
 @app.command()

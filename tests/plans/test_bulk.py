@@ -30,6 +30,7 @@ from andamios import (
 )
 from andamios.core.facts import QueryFinished, TransactionEnded
 from andamios.core.listening import all_statements_seen, listen
+from harness.fixtures.queries import MaxQueries
 from tests.core.conftest import server
 from tests.core.server import Server, eventually
 from tests.plans.portraits import Portrait, answer_of, portrait
@@ -221,6 +222,11 @@ def _comparable(found: tuple[Portrait, Portrait]) -> Portrait:
     return kind, answer, tables
 
 
+def leaves_keys(engine: AndamiosEngine) -> bool:
+    """Whether SQLAlchemy leaves keys in objects that it stored before one was refused."""
+    return engine.backend in {"mysql", "mariadb"}
+
+
 def full(number: int, **values: Any) -> dict[str, Any]:
     """Give a row with a value for each column."""
     return {
@@ -368,7 +374,8 @@ async def test_objects(
 
         sent = await both(engine, ask, case)
 
-        assert (case, left[1]) == (case, left[0])
+        if "refused" not in case or not leaves_keys(engine):
+            assert (case, left[1]) == (case, left[0])
         if engine.backend == "postgresql":
             assert is_copied == any(sql.startswith("COPY") for sql in sent), case
         await restart(engine)
@@ -412,6 +419,8 @@ async def test_inside_a_session(engine: AndamiosEngine) -> None:
             objects = [ManyVersioned(name="c"), ManyVersioned(name="d")]
             with pytest.raises(DuplicateError):
                 await items.create_many([*objects, ManyVersioned(name="b")])
+            if leaves_keys(engine):
+                objects = [ManyVersioned(name="c", id=21), ManyVersioned(name="d", id=22)]
             painted.append(portrait(objects))
             members = await items.create_many(objects, returning="entities")
             members += await items.create_many([{"name": "e"}], returning="entities")
@@ -703,6 +712,22 @@ async def test_upsert_many(engine: AndamiosEngine, batch: int) -> None:
         sent = await both(engine, ask, case, fill)
         if engine.backend == "postgresql" and "document" not in case:
             assert (case, is_tried) == (case, any("FROM unnest(" in sql for sql in sent))
+
+
+async def test_rows_are_not_updated_one_by_one(
+    engine: AndamiosEngine, max_queries: MaxQueries
+) -> None:
+    """Many rows cost no more statements than one, and those that are equal no UPDATE."""
+    await fill(engine)
+    rows = [{"left": "a", "right": n, "weight": 0.75} for n in (1, 2)]
+    marked = GenericRepository[ManyMarked](engine)
+    own = 1 if engine.backend == "postgresql" else 2
+    with max_queries(own):
+        assert 2 == await marked.update_many(rows)
+    assert [0.75, 0.75] == [each.weight for each in await marked.query().execute()]
+    if engine.backend != "postgresql":
+        with max_queries(1):
+            await marked.update_many(rows)
 
 
 async def test_values_that_queries_take_for_the_same(engine: AndamiosEngine) -> None:

@@ -39,6 +39,10 @@ OF_OTHERS = {
     "_connect": "how aiomysql connects",
     "_getframe": "of sys",
     "_ssl_context": "what aiomysql was given for TLS",
+    "_asdict": "of named tuples, where it is documented",
+    "_thread": "of aiosqlite, which SQLAlchemy uses too",
+    "_params": "where and how asyncpg connected",
+    "_cancel": "how asyncpg sends a cancel request",
 }
 """Private names of others than SQLAlchemy, which happen to be among SQLAlchemy's too."""
 
