@@ -43,7 +43,13 @@ PROJECTS = {
     for section in re.split(r"^##+ ", README + HARNESS, flags=re.MULTILINE)
     if (files := files_of(section))
 }
-ALONE = {"another-server": "postgresql", "other-models": "sqlite"}
+ALONE = {
+    "another-server": "postgresql",
+    "other-models": "sqlite",
+    "break-servers": "postgresql",
+    "faults-that-a-seed-decides": "mysql",
+    "trials": "postgresql",
+}
 PLUGINS = ("-ppytest_asyncio.plugin", "-pharness.plugin", "-pno:cacheprovider")
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 PROGRAMS = [block for block in BLOCKS if "andamios.run(" in block]
@@ -150,7 +156,7 @@ def test_tests_pass(backend: str, start_service: ServiceStarter, tmp_path: Path)
 def test_tests_of_a_root_pass(
     project: str, tmp_path: Path, harness_session: HarnessSession
 ) -> None:
-    """What only the conftest.py of a root folder can say is a project of its own."""
+    """What is for a root folder, or breaks its server, is a project of its own."""
     backend, provider = ALONE[project], harness_session.provider
     if backend in SERVICE_OF and provider == "url":
         pytest.skip("asks for a server with other settings, which somebody else's cannot get")
